@@ -1,0 +1,34 @@
+"""Says on whose behalf a write happens, and how. Built by the edges; everybody else writes as SYSTEM."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One caller's identity and wishes for one request.
+
+    `warnings` is the one thing here that grows: sentences that the edge sends back as `Warning` headers.
+    """
+
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    field_manager: str = ""
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, sentence: str) -> None:
+        """Keep one warning for the answer; the same one is kept once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+
+class _SystemContext(Context):
+    """Pinnace's own components: nobody reads their warnings, so none are kept."""
+
+    __slots__ = ()
+
+    def warn(self, sentence: str) -> None:
+        """Drop the warning; a shared list would only grow."""
+
+
+SYSTEM = _SystemContext(user="system:pinnace", groups=("system:masters",))

@@ -1,0 +1,347 @@
+"""The table of served kinds: one row each, and lookups by every name that a client may use.
+
+Everybody who needs to know what a kind is called, where it is stored or which subresources it has asks here; discovery,
+OpenAPI, the write path and our CLI derive from these rows. A new kind is one row. Loads no object module until a row's
+`type` is asked for, so that the CLI can use the table cheaply.
+
+Invariant: one (group, version, plural) and one (group, version, kind) is one row; versions of one stored resource share
+`resource`, and the first row of them is the stored one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pinnace.kube.objects import (
+        apps_v1,
+        authentication_v1,
+        autoscaling_v1,
+        autoscaling_v2,
+        coordination_v1,
+        core_v1,
+        discovery_v1,
+        events_v1,
+        metrics_v1beta1,
+        policy_v1,
+    )
+
+T = TypeVar("T")
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A part of an object with an address of its own; `kind`, `group` and `version` are the body's, "" for the object's."""
+
+    name: str
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+    kind: str = ""
+    group: str = ""
+    version: str = ""
+
+
+STATUS = Subresource("status")
+SCALE_SUBRESOURCE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
+# Source: Kubernetes v1.36, GET /api/v1 of a real server.
+POD_SUBRESOURCES = (
+    Subresource("attach", ("create", "get"), "PodAttachOptions"),
+    Subresource("binding", ("create",), "Binding"),
+    Subresource("ephemeralcontainers"),
+    Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
+    Subresource("exec", ("create", "get"), "PodExecOptions"),
+    Subresource("log", ("get",)),
+    Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),
+    Subresource("resize"),
+    STATUS,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Kind(Generic[T]):
+    """What is known of one kind in one version.
+
+    `struct` names the type as MODULE.CLASS below pinnace.kube.objects; `storage` is set only where several groups share
+    one stored resource.
+    """
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    struct: str
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[Subresource, ...] = ()
+    verbs: tuple[str, ...] = VERBS
+    storage: str = ""
+
+    @cached_property
+    def type(self) -> type[T]:
+        """The struct; its module is loaded now."""
+        module, _, name = self.struct.partition(".")
+        struct: type[T] = getattr(importlib.import_module(f"pinnace.kube.objects.{module}"), name)
+        return struct
+
+    @cached_property
+    def api_version(self) -> str:
+        """The group and version as objects spell them: "v1", "apps/v1"."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @cached_property
+    def resource(self) -> str:
+        """The store's name, the same for all versions: "pods", "apps/deployments"."""
+        return self.storage or (f"{self.group}/{self.plural}" if self.group else self.plural)
+
+    @cached_property
+    def group_resource(self) -> str:
+        """The name in Kubernetes' messages: "pods", "deployments.apps"."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @cached_property
+    def singular(self) -> str:
+        return self.kind.lower()
+
+    @cached_property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @cached_property
+    def has_status(self) -> bool:
+        """Whether status is written apart from the rest."""
+        return STATUS in self.subresources
+
+    def subresource(self, name: str) -> Subresource | None:
+        return next((part for part in self.subresources if part.name == name), None)
+
+    def __repr__(self) -> str:
+        return f"Kind({self.api_version} {self.kind})"
+
+
+POD: Kind[core_v1.Pod] = Kind(
+    "",
+    "v1",
+    "Pod",
+    "pods",
+    "core_v1.Pod",
+    short_names=("po",),
+    categories=("all",),
+    subresources=POD_SUBRESOURCES,
+)
+SERVICE: Kind[core_v1.Service] = Kind(
+    "",
+    "v1",
+    "Service",
+    "services",
+    "core_v1.Service",
+    short_names=("svc",),
+    categories=("all",),
+    subresources=(STATUS,),
+)
+NAMESPACE: Kind[core_v1.Namespace] = Kind(
+    "",
+    "v1",
+    "Namespace",
+    "namespaces",
+    "core_v1.Namespace",
+    namespaced=False,
+    short_names=("ns",),
+    subresources=(Subresource("finalize", ("update",)), STATUS),
+    verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
+)
+NODE: Kind[core_v1.Node] = Kind(
+    "", "v1", "Node", "nodes", "core_v1.Node", namespaced=False, short_names=("no",), subresources=(STATUS,)
+)
+ENDPOINTS: Kind[core_v1.Endpoints] = Kind(
+    "", "v1", "Endpoints", "endpoints", "core_v1.Endpoints", short_names=("ep",)
+)
+CONFIG_MAP: Kind[core_v1.ConfigMap] = Kind(
+    "", "v1", "ConfigMap", "configmaps", "core_v1.ConfigMap", short_names=("cm",)
+)
+SECRET: Kind[core_v1.Secret] = Kind("", "v1", "Secret", "secrets", "core_v1.Secret")
+SERVICE_ACCOUNT: Kind[core_v1.ServiceAccount] = Kind(
+    "",
+    "v1",
+    "ServiceAccount",
+    "serviceaccounts",
+    "core_v1.ServiceAccount",
+    short_names=("sa",),
+    subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
+)
+EVENT: Kind[core_v1.Event] = Kind("", "v1", "Event", "events", "core_v1.Event", short_names=("ev",))
+BINDING: Kind[core_v1.Binding] = Kind("", "v1", "Binding", "bindings", "core_v1.Binding", verbs=("create",))
+DEPLOYMENT: Kind[apps_v1.Deployment] = Kind(
+    "apps",
+    "v1",
+    "Deployment",
+    "deployments",
+    "apps_v1.Deployment",
+    short_names=("deploy",),
+    categories=("all",),
+    subresources=(SCALE_SUBRESOURCE, STATUS),
+)
+REPLICA_SET: Kind[apps_v1.ReplicaSet] = Kind(
+    "apps",
+    "v1",
+    "ReplicaSet",
+    "replicasets",
+    "apps_v1.ReplicaSet",
+    short_names=("rs",),
+    categories=("all",),
+    subresources=(SCALE_SUBRESOURCE, STATUS),
+)
+HORIZONTAL_POD_AUTOSCALER: Kind[autoscaling_v2.HorizontalPodAutoscaler] = Kind(
+    "autoscaling",
+    "v2",
+    "HorizontalPodAutoscaler",
+    "horizontalpodautoscalers",
+    "autoscaling_v2.HorizontalPodAutoscaler",
+    short_names=("hpa",),
+    categories=("all",),
+    subresources=(STATUS,),
+)
+HORIZONTAL_POD_AUTOSCALER_V1: Kind[autoscaling_v1.HorizontalPodAutoscaler] = Kind(
+    "autoscaling",
+    "v1",
+    "HorizontalPodAutoscaler",
+    "horizontalpodautoscalers",
+    "autoscaling_v1.HorizontalPodAutoscaler",
+    short_names=("hpa",),
+    categories=("all",),
+    subresources=(STATUS,),
+)
+LEASE: Kind[coordination_v1.Lease] = Kind(
+    "coordination.k8s.io", "v1", "Lease", "leases", "coordination_v1.Lease"
+)
+ENDPOINT_SLICE: Kind[discovery_v1.EndpointSlice] = Kind(
+    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "discovery_v1.EndpointSlice"
+)
+EVENT_V1: Kind[events_v1.Event] = Kind(
+    "events.k8s.io", "v1", "Event", "events", "events_v1.Event", short_names=("ev",), storage="events"
+)
+NODE_METRICS: Kind[metrics_v1beta1.NodeMetrics] = Kind(
+    "metrics.k8s.io",
+    "v1beta1",
+    "NodeMetrics",
+    "nodes",
+    "metrics_v1beta1.NodeMetrics",
+    namespaced=False,
+    verbs=("get", "list"),
+)
+POD_METRICS: Kind[metrics_v1beta1.PodMetrics] = Kind(
+    "metrics.k8s.io", "v1beta1", "PodMetrics", "pods", "metrics_v1beta1.PodMetrics", verbs=("get", "list")
+)
+
+# Bodies of subresources: they have no address of their own.
+SCALE: Kind[autoscaling_v1.Scale] = Kind(
+    "autoscaling", "v1", "Scale", "scales", "autoscaling_v1.Scale", verbs=()
+)
+EVICTION: Kind[policy_v1.Eviction] = Kind(
+    "policy", "v1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
+)
+TOKEN_REQUEST: Kind[authentication_v1.TokenRequest] = Kind(
+    "authentication.k8s.io", "v1", "TokenRequest", "tokenrequests", "authentication_v1.TokenRequest", verbs=()
+)
+
+# Where several versions store one resource, the stored (and preferred) one comes first.
+SERVED: tuple[Kind[Any], ...] = (
+    BINDING,
+    CONFIG_MAP,
+    ENDPOINTS,
+    EVENT,
+    NAMESPACE,
+    NODE,
+    POD,
+    SECRET,
+    SERVICE_ACCOUNT,
+    SERVICE,
+    DEPLOYMENT,
+    REPLICA_SET,
+    HORIZONTAL_POD_AUTOSCALER,
+    HORIZONTAL_POD_AUTOSCALER_V1,
+    LEASE,
+    ENDPOINT_SLICE,
+    EVENT_V1,
+    NODE_METRICS,
+    POD_METRICS,
+)
+BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION, TOKEN_REQUEST)
+STORED: tuple[Kind[Any], ...] = tuple(
+    {kind.resource: kind for kind in reversed(SERVED) if "watch" in kind.verbs}.values()
+)[::-1]
+
+_BY_GVK: Mapping[tuple[str, str, str], Kind[Any]] = {
+    (k.group, k.version, k.kind): k for k in (*SERVED, *BODIES)
+}
+_BY_PLURAL: Mapping[tuple[str, str, str], Kind[Any]] = {(k.group, k.version, k.plural): k for k in SERVED}
+_BY_STORAGE: Mapping[str, Kind[Any]] = {k.resource: k for k in STORED}
+_BY_STRUCT: Mapping[str, Kind[Any]] = {k.struct: k for k in (*SERVED, *BODIES)}
+
+
+def _names() -> dict[str, Kind[Any]]:
+    names: dict[str, Kind[Any]] = {}
+    for kind in SERVED:
+        for word in (kind.plural, kind.singular, *kind.short_names):
+            for name in (word, f"{word}.{kind.group}", f"{word}.{kind.version}.{kind.group}".rstrip(".")):
+                names.setdefault(name, kind)
+    return names
+
+
+_BY_NAME: Mapping[str, Kind[Any]] = _names()
+
+
+def by_gvk(group: str, version: str, kind: str) -> Kind[Any] | None:
+    """Return the row of a group, version and kind."""
+    return _BY_GVK.get((group, version, kind))
+
+
+def by_api_version(api_version: str, kind: str) -> Kind[Any] | None:
+    """Return the row of an object's `apiVersion` and `kind`."""
+    group, _, version = api_version.rpartition("/")
+    return _BY_GVK.get((group, version, kind))
+
+
+def by_plural(group: str, version: str, plural: str) -> Kind[Any] | None:
+    """Return the row of a URL's group, version and resource."""
+    return _BY_PLURAL.get((group, version, plural))
+
+
+def by_name(name: str) -> Kind[Any] | None:
+    """Return the row that a person names.
+
+    Example: "po", "pod", "pods", "deployments.apps" and "deployments.v1.apps" are all found, in any case.
+    """
+    return _BY_NAME.get(name.lower())
+
+
+def by_resource(resource: str) -> Kind[Any] | None:
+    """Return the row in whose version a store's resource is kept."""
+    return _BY_STORAGE.get(resource)
+
+
+def kind_of(obj: T) -> Kind[T]:
+    """Return the row of an object.
+
+    Raises: KeyError if its type is no top-level one.
+    """
+    struct = type(obj)
+    return _BY_STRUCT[f"{struct.__module__.rpartition('.')[2]}.{struct.__name__}"]
+
+
+def versions_of(kind: Kind[Any]) -> tuple[Kind[Any], ...]:
+    """Return all rows that share the kind's storage, the stored one first."""
+    return tuple(other for other in SERVED if other.resource == kind.resource)
+
+
+def group_versions() -> dict[str, tuple[str, ...]]:
+    """Return group -> its served versions, the preferred first; groups in the order of the table."""
+    groups: dict[str, dict[str, None]] = {}
+    for kind in SERVED:
+        groups.setdefault(kind.group, {})[kind.version] = None
+    return {group: tuple(versions) for group, versions in groups.items()}

@@ -33,7 +33,12 @@ class Completed:
 def find_program(name: str, *, hint: str = "") -> str:
     """Return the path of a program. Raises: HostError, naming it, when it is not installed."""
     path = shutil.which(name) or next(
-        (f"{place}/{name}" for place in ("/usr/sbin", "/sbin", "/usr/libexec") if os.access(f"{place}/{name}", os.X_OK)), None
+        (
+            f"{place}/{name}"
+            for place in ("/usr/sbin", "/sbin", "/usr/libexec")
+            if os.access(f"{place}/{name}", os.X_OK)
+        ),
+        None,
     )
     if path is None:
         raise HostError(f"{name} is not installed", hint=hint or f"apt-get install {name}")
@@ -117,7 +122,9 @@ async def run(
 def failure(completed: Completed) -> HostError:
     """Return the error that a process's end with a code other than 0 means."""
     said = completed.stderr.decode(errors="replace").strip()[-STDERR_SHOWN:]
-    ending = f"code {completed.returncode}" if completed.returncode >= 0 else f"signal {-completed.returncode}"
+    ending = (
+        f"code {completed.returncode}" if completed.returncode >= 0 else f"signal {-completed.returncode}"
+    )
     return HostError(
         f"{shlex.join(completed.argv)} ended with {ending}" + (f": {said}" if said else ""),
         argv=completed.argv,

@@ -25,7 +25,9 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise Bug("the virtual loop waits for something that no timer will bring (a thread, socket or process?)")
+            raise Bug(
+                "the virtual loop waits for something that no timer will bring (a thread, socket or process?)"
+            )
         self.time += max(0.0, timeout)
         return []
 
@@ -37,7 +39,7 @@ class _JumpingSelector(selectors.BaseSelector):
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         return self._keys.pop(fileobj)
 
-    def get_map(self) -> dict[Any, selectors.SelectorKey]:  # type: ignore[override]
+    def get_map(self) -> dict[Any, selectors.SelectorKey]:
         return self._keys
 
 
@@ -52,7 +54,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.time
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         raise Bug("a thread was asked for on the virtual loop")
 
 

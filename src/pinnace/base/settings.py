@@ -1,0 +1,152 @@
+"""The settings of an instance: one table from which flags, environment variables, `status` and the docs follow.
+
+Read by `cli/` (flags → a JSON text) and `daemon/` (the JSON text → `Settings`). Imports nothing heavy: the command line
+starts with it. Invariant: every field of `Settings` has one row in `ROWS`, in the same order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pinnace.base.errors import UserError
+
+_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one instance runs with. Shape: ranges are CIDR texts; an empty text means "decide yourself"."""
+
+    name: str = "pinnace"
+    home: str = ""
+    run: str = ""
+    api_port: int = 6443
+    pod_range: str = "10.244.0.0/20"
+    service_range: str = "10.96.0.0/16"
+    cluster_domain: str = "cluster.local"
+    runtime: str = ""
+    cgroup_driver: str = ""
+    node_name: str = ""
+    node_capacity: tuple[str, ...] = ()
+    node_label: tuple[str, ...] = ()
+    kubeconfig: bool = True
+    debug: bool = False
+
+    @property
+    def home_path(self) -> Path:
+        return Path(
+            self.home or ("/var/lib/pinnace" if self.name == "pinnace" else f"/var/lib/pinnace-{self.name}")
+        )
+
+    @property
+    def run_path(self) -> Path:
+        return Path(self.run or ("/run/pinnace" if self.name == "pinnace" else f"/run/pinnace-{self.name}"))
+
+    @property
+    def kube_socket(self) -> Path:
+        return self.run_path / "kube.sock"
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        return self.home_path / "kubeconfig"
+
+    @property
+    def node(self) -> str:
+        return self.node_name or socket.gethostname().lower().split(".")[0] or "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting. `env` is "" when only a flag sets it; `metavar` is shown in help."""
+
+    field: str
+    env: str
+    help: str
+    metavar: str = "TEXT"
+    parse: Callable[[str], Any] = str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.field.replace("_", "-")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise UserError(f"{text!r} is not a port", "a number from 1 to 65535; 0 takes a free one")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    return text.lower() not in ("", "0", "no", "false")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "name", "PINNACE_NAME", "Name of the instance: of its bridge, rules, cgroups and kubeconfig context."
+    ),
+    Row("home", "PINNACE_HOME", "Where images, objects and volumes are kept.", "DIR"),
+    Row("run", "PINNACE_RUN", "Where sockets and the pid file are.", "DIR"),
+    Row("api_port", "PINNACE_API_PORT", "Port of the Kubernetes API; 0 takes a free one.", "PORT", _port),
+    Row("pod_range", "PINNACE_POD_RANGE", "Addresses of pods; the next free range when it is taken.", "CIDR"),
+    Row("service_range", "PINNACE_SERVICE_RANGE", "Addresses of Services.", "CIDR"),
+    Row("cluster_domain", "PINNACE_CLUSTER_DOMAIN", "Domain of the cluster's DNS names.", "DOMAIN"),
+    Row("runtime", "PINNACE_RUNTIME", "OCI runtime: runc or crun; decided by the host when not set.", "NAME"),
+    Row(
+        "cgroup_driver",
+        "PINNACE_CGROUP_DRIVER",
+        "cgroupfs or systemd; decided by the host when not set.",
+        "NAME",
+    ),
+    Row("node_name", "PINNACE_NODE_NAME", "Name of the node; the host's name when not set."),
+    Row(
+        "node_capacity",
+        "PINNACE_NODE_CAPACITY",
+        "Pose as a node of this capacity: cpu=16,memory=64Gi.",
+        "NAME=QUANTITY,…",
+        _list,
+    ),
+    Row("node_label", "PINNACE_NODE_LABEL", "Labels of the node.", "KEY=VALUE,…", _list),
+    Row("kubeconfig", "PINNACE_MERGE_KUBECONFIG", "Merge a context into ~/.kube/config.", "BOOL", _flag),
+    Row("debug", "PINNACE_DEBUG", "Log more, and show tracebacks.", "BOOL", _flag),
+)
+
+
+def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings: flags win over variables, variables over defaults. Raises: UserError."""
+    values: dict[str, Any] = {}
+    for row in ROWS:
+        if flags.get(row.field) not in (None, ()):
+            values[row.field] = flags[row.field]
+        elif environ.get(row.env):
+            values[row.field] = row.parse(environ[row.env])
+    settings = Settings(**values)
+    if not _NAME.match(settings.name):
+        raise UserError(
+            f"instance name {settings.name!r} can't be used",
+            "lower-case letters, digits and '-', at most 32, beginning and ending with a letter or digit",
+        )
+    return settings
+
+
+def render_settings(settings: Settings) -> str:
+    """Return the settings as JSON."""
+    return json.dumps({field.name: getattr(settings, field.name) for field in fields(Settings)})
+
+
+def parse_settings(text: str) -> Settings:
+    """Return the settings that `render_settings` wrote."""
+    values = json.loads(text)
+    return Settings(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    )

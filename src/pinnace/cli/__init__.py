@@ -1,0 +1,1 @@
+"""The `pinnace` command: verbs, tables, progress and hints; a client of the daemon's sockets."""

@@ -1,0 +1,1 @@
+"""One file for each verb. `pinnace.cli.main` has their table and loads a file only when its verb is used."""

@@ -1,0 +1,98 @@
+"""Keeps the facts of the pods on one node: the agent's memory, changed only through named happenings.
+
+Each method is one thing that happened; each returns nothing and replaces one value. No I/O, no clock: `now` comes in.
+Invariant: the facts of a container name one attempt; a report about an older attempt changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pinnace.kube.objects.core_v1 import Pod
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem
+from pinnace.node.lifecycle import BACKOFF_RESET_S
+
+
+class PodBook:
+    """The facts, and the last seen object, by pod uid."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, PodFacts] = {}
+        self.pods: dict[str, Pod] = {}
+
+    def see(self, pod: Pod, now: float) -> None:
+        """A pod of this node was read."""
+        uid = pod.metadata.uid
+        self.pods[uid] = pod
+        if uid not in self.facts:
+            self.facts[uid] = PodFacts(seen_at=now)
+
+    def forget(self, uid: str) -> None:
+        """Nothing of the pod is left."""
+        self.facts.pop(uid, None)
+        self.pods.pop(uid, None)
+
+    def change(self, uid: str, fn: Callable[[PodFacts], PodFacts]) -> None:
+        """Replace a pod's facts, if it is known."""
+        if uid in self.facts:
+            self.facts[uid] = fn(self.facts[uid])
+
+    def change_container(self, uid: str, name: str, fn: Callable[[ContainerFacts], ContainerFacts]) -> None:
+        """Replace the facts of one container."""
+        self.change(uid, lambda f: replace(f, containers={**f.containers, name: fn(f.container(name))}))
+
+    def started(self, uid: str, name: str, attempt: int, container_id: str, image_id: str, now: float, *, ready: bool, up: bool) -> None:
+        """An attempt of a container runs. `up`: it has no start-up probe; `ready`: no readiness probe either."""
+
+        def fn(before: ContainerFacts) -> ContainerFacts:
+            again = before.state is ContainerState.EXITED
+            return ContainerFacts(
+                name,
+                state=ContainerState.RUNNING,
+                attempt=attempt,
+                restarts=before.restarts + 1 if again else before.restarts,
+                container_id=container_id,
+                image_id=image_id,
+                started_at=now,
+                last=before.ending if again else before.last,
+                ready=ready,
+                started=up,
+                crashes=before.crashes + 1 if again else before.crashes,
+            )
+
+        self.change_container(uid, name, fn)
+
+    def ended(self, uid: str, name: str, container_id: str, ending: Ending) -> bool:
+        """An attempt has ended. Returns False for a report about another attempt than the current one."""
+        facts = self.facts.get(uid)
+        if facts is None or facts.container(name).container_id != container_id:
+            return False
+        if facts.container(name).state is not ContainerState.RUNNING:
+            return False
+
+        def fn(before: ContainerFacts) -> ContainerFacts:
+            long_run = ending.finished_at - ending.started_at >= BACKOFF_RESET_S
+            return replace(
+                before,
+                state=ContainerState.EXITED,
+                ending=ending,
+                ready=False,
+                started=False,
+                unhealthy="",
+                stop_asked_at=None,
+                stop_reason="",
+                kill_sent=False,
+                crashes=0 if long_run else before.crashes,
+            )
+
+        self.change_container(uid, name, fn)
+        return True
+
+    def stumbled(self, uid: str, name: str, reason: str, message: str, now: float) -> Problem:
+        """A container could not start."""
+        before = self.facts[uid].container(name).problem
+        failures = before.failures + 1 if before is not None else 1
+        problem = Problem(reason, message, now, failures)
+        self.change_container(uid, name, lambda c: replace(c, problem=problem))
+        return problem

@@ -1,0 +1,149 @@
+"""Carries out one probe or hook: HTTP, TCP, command, sleep. Says what came of it; decides nothing.
+
+Called by `prober` and, for hooks, by the agent. It speaks HTTP by hand: a probe needs one request and one status line,
+and must not keep a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pinnace.kube.objects.core_v1 import (
+    Container,
+    ExecAction,
+    HTTPGetAction,
+    LifecycleHandler,
+    Probe,
+    TCPSocketAction,
+)
+
+Exec = Callable[[tuple[str, ...], float], Awaitable[tuple[int, bytes]]]
+
+MAX_BODY = 10 * 1024  # Source: pkg/probe/http, maxRespBodyLength
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found; `output` is what events show when it failed."""
+
+    success: bool
+    output: str = ""
+
+
+async def run_probe(probe: Probe, container: Container, pod_ip: str, execute: Exec) -> CheckResult:
+    """Run one probe within its time-out. Never raises for a check that fails."""
+    timeout_s = float(probe.timeout_seconds or 1)
+    return await _run(probe.exec, probe.http_get, probe.tcp_socket, container, pod_ip, execute, timeout_s)
+
+
+async def run_hook(
+    hook: LifecycleHandler, container: Container, pod_ip: str, execute: Exec, timeout_s: float
+) -> CheckResult:
+    """Run a postStart or preStop hook within `timeout_s`."""
+    if hook.sleep is not None:
+        await asyncio.sleep(min(float(hook.sleep.seconds or 0), timeout_s))
+        return CheckResult(True)
+    return await _run(hook.exec, hook.http_get, hook.tcp_socket, container, pod_ip, execute, timeout_s)
+
+
+async def _run(
+    command: ExecAction | None,
+    http: HTTPGetAction | None,
+    tcp: TCPSocketAction | None,
+    container: Container,
+    pod_ip: str,
+    execute: Exec,
+    timeout_s: float,
+) -> CheckResult:
+    try:
+        if command is not None:
+            code, output = await execute(command.command, timeout_s)
+            return CheckResult(code == 0, output.decode(errors="replace").strip()[:MAX_BODY])
+        async with asyncio.timeout(timeout_s):
+            if http is not None:
+                return await _check_http(http, find_port(http.port, container), http.host or pod_ip)
+            if tcp is not None:
+                return await _check_tcp(tcp.host or pod_ip, find_port(tcp.port, container))
+    except TimeoutError:
+        return CheckResult(
+            False,
+            f"command timed out after {timeout_s:g}s" if command else _deadline(http, container, pod_ip),
+        )
+    except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+        return CheckResult(False, str(error))
+    return CheckResult(False, "the probe names no check")
+
+
+def find_port(port: int | str | None, container: Container) -> int:
+    """Return a port by number or by name. Raises: ValueError when the container has no port of that name."""
+    if isinstance(port, int):
+        return port
+    if port is not None and port.isdigit():
+        return int(port)
+    for known in container.ports:
+        if known.name == port and known.container_port is not None:
+            return known.container_port
+    raise ValueError(f"couldn't find port: {port!r}")
+
+
+async def _check_tcp(host: str, port: int) -> CheckResult:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError as error:
+        return CheckResult(False, f"dial tcp {host}:{port}: connect: {_words(error)}")
+    writer.close()
+    return CheckResult(True)
+
+
+async def _check_http(action: HTTPGetAction, port: int, host: str) -> CheckResult:
+    path = action.path or "/"
+    if not path.startswith("/"):
+        path = "/" + path
+    tls = (action.scheme or "HTTP").upper() == "HTTPS"
+    url = f"{'https' if tls else 'http'}://{host}:{port}{path}"
+    headers = {
+        "Host": f"{host}:{port}",
+        "User-Agent": "kube-probe/1.36",
+        "Accept": "*/*",
+        "Connection": "close",
+    }
+    headers |= {header.name: header.value for header in action.http_headers}
+    try:
+        reader, writer = await asyncio.open_connection(host, port, ssl=_trusting() if tls else None)
+    except OSError as error:
+        return CheckResult(False, f'Get "{url}": dial tcp {host}:{port}: connect: {_words(error)}')
+    try:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        await writer.drain()
+        status_line = (await reader.readline()).decode(errors="replace").split(" ", 2)
+        if len(status_line) < 2 or not status_line[1].isdigit():
+            return CheckResult(False, f'Get "{url}": EOF')
+        status = int(status_line[1])
+        if 200 <= status < 400:
+            return CheckResult(True)
+        return CheckResult(False, f"HTTP probe failed with statuscode: {status}")
+    finally:
+        writer.close()
+
+
+def _trusting() -> ssl.SSLContext:
+    """Return a context that checks nothing: probes don't. Source: Kubernetes, "HTTP probes"."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _deadline(http: HTTPGetAction | None, container: Container, pod_ip: str) -> str:
+    if http is None:
+        return "dial tcp: i/o timeout"
+    url = f"http://{http.host or pod_ip}:{find_port(http.port, container)}{http.path or '/'}"
+    return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

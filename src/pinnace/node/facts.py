@@ -1,0 +1,100 @@
+"""What a node knows of one pod beyond its object: the sandbox, the containers, what was asked of them and when.
+
+Plain values. The doer (`agent`) makes new ones as reports come in; the deciders (`lifecycle`, `status`) read them.
+Invariant: facts hold only what happened, never what should happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pinnace.kube.objects.core_v1 import Container, Pod
+
+
+class ContainerState(Enum):
+    """Where the current attempt of a container stands."""
+
+    ABSENT = "absent"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended. Units: unix seconds."""
+
+    container_id: str
+    exit_code: int
+    started_at: float
+    finished_at: float
+    signal: int = 0
+    oom_killed: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a container can't start now, in the words of a waiting state; `failures` counts in a row."""
+
+    reason: str
+    message: str
+    at: float
+    failures: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """One container of a pod.
+
+    `attempt` counts from 0 and names the current instance; `last` is how the instance before it ended, `ending` how the
+    current one did. `ready` and `started` are what the probes said (without a probe: running). `stop_reason` is set
+    once the container has been told to end, at `stop_asked_at`; `kill_sent` once SIGKILL followed.
+    """
+
+    name: str
+    state: ContainerState = ContainerState.ABSENT
+    attempt: int = 0
+    restarts: int = 0
+    container_id: str = ""
+    image_id: str = ""
+    started_at: float = 0.0
+    ending: Ending | None = None
+    last: Ending | None = None
+    ready: bool = False
+    started: bool = False
+    unhealthy: str = ""
+    problem: Problem | None = None
+    crashes: int = 0
+    stop_asked_at: float | None = None
+    stop_reason: str = ""
+    kill_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """One pod. `drained_at` is when its address had left the Service rules and its connections had ended."""
+
+    sandbox_id: str = ""
+    ip: str = ""
+    sandbox_problem: Problem | None = None
+    volumes_ready: bool = False
+    containers: dict[str, ContainerFacts] = field(default_factory=dict)
+    seen_at: float = 0.0
+    drain_began_at: float | None = None
+    drained: bool = False
+    object_gone: bool = False
+
+    def container(self, name: str) -> ContainerFacts:
+        """Return the facts of a container; those of one that never started when none are known."""
+        return self.containers.get(name) or ContainerFacts(name)
+
+
+def is_sidecar(container: Container) -> bool:
+    """Say whether an init container keeps running beside the others. Source: Kubernetes v1.33, sidecar containers."""
+    return container.restart_policy == "Always"
+
+
+def all_containers(pod: Pod) -> tuple[Container, ...]:
+    """Return init containers, then the others, in the order of the spec."""
+    return (*pod.spec.init_containers, *pod.spec.containers)

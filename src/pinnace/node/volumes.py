@@ -1,0 +1,280 @@
+"""Decides what a pod's volumes hold and where they are mounted, and writes them.
+
+The plan is data (`VolumePlan`); `write_volumes` is the one doer here, called by the agent in a thread. Files of
+ConfigMaps, Secrets and the downward API are written into a fresh folder that a link points to, so that a running
+container sees all of an update or nothing of it (Kubernetes' AtomicWriter, pkg/volume/util/atomic_writer.go).
+It must never touch anything outside the pod's own folder, except to make a hostPath that asks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinnace.base.errors import UserError
+from pinnace.kube.objects.core_v1 import (
+    ConfigMap,
+    DownwardAPIVolumeFile,
+    KeyToPath,
+    Pod,
+    Secret,
+    Volume,
+)
+from pinnace.kube.quantity import to_bytes
+from pinnace.node.environment import Lookups, MissingReference, NodeFacts, read_field, read_resource
+
+DEFAULT_FILE_MODE = 0o644
+_LINK = "..data"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a volume; `path` is relative to the volume's root."""
+
+    path: str
+    data: bytes
+    mode: int = DEFAULT_FILE_MODE
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """An emptyDir: a folder, or memory when `memory_bytes` is not None (0: half of the machine's)."""
+
+    name: str
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A volume made of files that the cluster's objects hold."""
+
+    name: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPath:
+    """A path of the host; `type` is one of Kubernetes' hostPath types."""
+
+    name: str
+    path: str
+    type: str = ""
+
+
+VolumePlan = Directory | Files | HostPath
+
+
+def plan_volumes(pod: Pod, *, pod_ip: str, node: NodeFacts, lookups: Lookups) -> tuple[VolumePlan, ...]:
+    """Return what each volume of the pod is.
+
+    Raises: MissingReference for a ConfigMap, Secret or key that isn't there; UserError for a type that isn't supported.
+    """
+    return tuple(_plan_volume(volume, pod, pod_ip, node, lookups) for volume in pod.spec.volumes)
+
+
+def _plan_volume(volume: Volume, pod: Pod, pod_ip: str, node: NodeFacts, lookups: Lookups) -> VolumePlan:
+    if volume.empty_dir is not None:
+        in_memory = volume.empty_dir.medium == "Memory"
+        limit = to_bytes(volume.empty_dir.size_limit) if volume.empty_dir.size_limit else 0
+        return Directory(volume.name, limit if in_memory else None)
+    if volume.host_path is not None:
+        return HostPath(volume.name, volume.host_path.path, volume.host_path.type or "")
+    if volume.config_map is not None:
+        source = volume.config_map
+        mode = source.default_mode if source.default_mode is not None else DEFAULT_FILE_MODE
+        return Files(
+            volume.name, _config_map_files(source.name, source.items, source.optional, mode, lookups)
+        )
+    if volume.secret is not None:
+        secret = volume.secret
+        mode = secret.default_mode if secret.default_mode is not None else DEFAULT_FILE_MODE
+        return Files(
+            volume.name, _secret_files(secret.secret_name, secret.items, secret.optional, mode, lookups)
+        )
+    if volume.downward_api is not None:
+        mode = volume.downward_api.default_mode or DEFAULT_FILE_MODE
+        return Files(volume.name, _downward_files(volume.downward_api.items, mode, pod, pod_ip, node))
+    if volume.projected is not None:
+        mode = volume.projected.default_mode or DEFAULT_FILE_MODE
+        files: list[File] = []
+        for part in volume.projected.sources:
+            if part.config_map is not None:
+                files += _config_map_files(
+                    part.config_map.name, part.config_map.items, part.config_map.optional, mode, lookups
+                )
+            if part.secret is not None:
+                files += _secret_files(
+                    part.secret.name, part.secret.items, part.secret.optional, mode, lookups
+                )
+            if part.downward_api is not None:
+                files += _downward_files(part.downward_api.items, mode, pod, pod_ip, node)
+        return Files(volume.name, tuple(files))
+    raise UserError(
+        f"volume {volume.name!r} has a type that is not supported",
+        hint="supported: emptyDir, hostPath, configMap, secret, downwardAPI, projected",
+    )
+
+
+def _config_map_files(
+    name: str, items: tuple[KeyToPath, ...], optional: bool | None, mode: int, lookups: Lookups
+) -> tuple[File, ...]:
+    found: ConfigMap | None = lookups.config_map(name)
+    if found is None:
+        if optional:
+            return ()
+        raise MissingReference(
+            f'configmap "{name}" not found', hint=f"create it: kubectl create configmap {name} …"
+        )
+    values = {key: text.encode() for key, text in found.data.items()}
+    values |= {key: base64.b64decode(text) for key, text in found.binary_data.items()}
+    return _pick(values, items, optional, mode, f"configmap {name}")
+
+
+def _secret_files(
+    name: str, items: tuple[KeyToPath, ...], optional: bool | None, mode: int, lookups: Lookups
+) -> tuple[File, ...]:
+    found: Secret | None = lookups.secret(name)
+    if found is None:
+        if optional:
+            return ()
+        raise MissingReference(
+            f'secret "{name}" not found', hint=f"create it: kubectl create secret generic {name} …"
+        )
+    values = {key: base64.b64decode(text) for key, text in found.data.items()}
+    return _pick(values, items, optional, mode, f"secret {name}")
+
+
+def _pick(
+    values: Mapping[str, bytes], items: tuple[KeyToPath, ...], optional: bool | None, mode: int, where: str
+) -> tuple[File, ...]:
+    if not items:
+        return tuple(File(key, data, mode) for key, data in sorted(values.items()))
+    files = []
+    for item in items:
+        if item.key in values:
+            files.append(File(item.path, values[item.key], mode if item.mode is None else item.mode))
+        elif not optional:
+            raise MissingReference(f"{where} has no key {item.key!r}")
+    return tuple(files)
+
+
+def _downward_files(
+    items: tuple[DownwardAPIVolumeFile, ...], mode: int, pod: Pod, pod_ip: str, node: NodeFacts
+) -> tuple[File, ...]:
+    files = []
+    for item in items:
+        text = ""
+        if item.field_ref is not None:
+            text = read_field(item.field_ref, pod, pod_ip=pod_ip, node=node)
+        elif item.resource_field_ref is not None:
+            text = read_resource(
+                item.resource_field_ref, pod, item.resource_field_ref.container_name, node=node
+            )
+        files.append(File(item.path, text.encode(), mode if item.mode is None else item.mode))
+    return tuple(files)
+
+
+def write_volumes(root: Path, plans: tuple[VolumePlan, ...], *, group: int | None = None) -> dict[str, Path]:
+    """Make the volumes under `root` and return where each of them is.
+
+    Existing ones are kept: an emptyDir keeps its contents, files are replaced at one stroke if they differ.
+    Raises: UserError for a hostPath that isn't what its type says; OSError.
+    """
+    return {plan.name: _write_volume(root / plan.name, plan, group) for plan in plans}
+
+
+def _write_volume(place: Path, plan: VolumePlan, group: int | None) -> Path:
+    match plan:
+        case Directory():
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o2777 if group is not None else 0o777)
+            if group is not None:
+                os.chown(place, -1, group)
+            return place
+        case Files():
+            place.mkdir(parents=True, exist_ok=True)
+            _write_files(place, plan.files, group)
+            return place
+        case HostPath():
+            return _check_host_path(plan)
+
+
+def _write_files(place: Path, files: tuple[File, ...], group: int | None) -> None:
+    if _holds(place, files):
+        return
+    link = place / _LINK
+    old = os.readlink(link) if link.is_symlink() else None
+    fresh = _fresh_directory(place)
+    for file in files:
+        target = fresh / file.path
+        if ".." in Path(file.path).parts or Path(file.path).is_absolute():
+            raise UserError(f"volume path {file.path!r} leaves its volume")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.data)
+        target.chmod(file.mode | (0o440 if group is not None else 0))
+        if group is not None:
+            os.chown(target, -1, group)
+    fresh.chmod(0o755)
+    new_link = place / "..data_tmp"
+    new_link.unlink(missing_ok=True)
+    new_link.symlink_to(fresh.name)
+    new_link.rename(link)
+    wanted = {Path(file.path).parts[0] for file in files}
+    for name in wanted:
+        if not (place / name).is_symlink():
+            (place / name).symlink_to(f"{_LINK}/{name}")
+    for entry in place.iterdir():
+        if not entry.name.startswith("..") and entry.name not in wanted:
+            entry.unlink()
+    if old is not None:
+        shutil.rmtree(place / old, ignore_errors=True)
+
+
+def _fresh_directory(place: Path) -> Path:
+    number = 0
+    while True:
+        fresh = place / f"..{number}"
+        try:
+            fresh.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return fresh
+
+
+def _holds(place: Path, files: tuple[File, ...]) -> bool:
+    if not (place / _LINK).is_symlink():
+        return False
+    present = {
+        str(path.relative_to(place / _LINK)): path for path in (place / _LINK).rglob("*") if path.is_file()
+    }
+    return present.keys() == {file.path for file in files} and all(
+        present[file.path].read_bytes() == file.data for file in files
+    )
+
+
+def _check_host_path(plan: HostPath) -> Path:
+    path = Path(plan.path)
+    match plan.type:
+        case "DirectoryOrCreate":
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        case "FileOrCreate":
+            if not path.exists():
+                path.touch(mode=0o644)
+        case "Directory" if not path.is_dir():
+            raise UserError(f"hostPath type check failed: {plan.path} is not a directory")
+        case "File" if not path.is_file():
+            raise UserError(f"hostPath type check failed: {plan.path} is not a file")
+        case "Socket" if not path.is_socket():
+            raise UserError(f"hostPath type check failed: {plan.path} is not a socket file")
+        case "CharDevice" if not path.is_char_device():
+            raise UserError(f"hostPath type check failed: {plan.path} is not a character device")
+        case "BlockDevice" if not path.is_block_device():
+            raise UserError(f"hostPath type check failed: {plan.path} is not a block device")
+        case "" if not path.exists():
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return path

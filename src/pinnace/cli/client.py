@@ -160,7 +160,7 @@ class Answer:
 
     def raw(self) -> tuple[socket.socket, bytes]:
         """Return the socket of an upgraded connection, and what was read too much."""
-        buffered: bytes = self._file.peek()  # type: ignore[attr-defined]
+        buffered: bytes = self._file.peek()
         return self.connection, buffered
 
 

@@ -1,0 +1,36 @@
+"""The settings table."""
+
+from dataclasses import fields
+
+import pytest
+
+from pinnace.base.errors import UserError
+from pinnace.base.settings import ROWS, Settings, parse_settings, read_settings, render_settings
+
+
+def test_every_setting_has_a_row() -> None:
+    assert [row.field for row in ROWS] == [field.name for field in fields(Settings)]
+
+
+def test_flags_win_over_variables_and_variables_over_defaults() -> None:
+    environ = {"PINNACE_NAME": "lab", "PINNACE_API_PORT": "7443"}
+    settings = read_settings({"api_port": 8443, "home": None}, environ)
+    assert (settings.name, settings.api_port, str(settings.home_path)) == (
+        "lab",
+        8443,
+        "/var/lib/pinnace-lab",
+    )
+
+
+def test_settings_survive_the_way_to_the_daemon() -> None:
+    settings = read_settings({"node_capacity": ("cpu=16", "memory=64Gi")}, {})
+    assert parse_settings(render_settings(settings)) == settings
+
+
+@pytest.mark.parametrize("name", ["", "Lab", "-a", "a/b", "x" * 33])
+def test_a_name_that_could_not_name_a_link_or_cgroup_is_refused(name: str) -> None:
+    if name:
+        with pytest.raises(UserError, match="can't be used"):
+            read_settings({"name": name}, {})
+    else:
+        assert read_settings({"name": name or None}, {}).name == "pinnace"

@@ -146,7 +146,6 @@ def render_settings(settings: Settings) -> str:
 
 def parse_settings(text: str) -> Settings:
     """Return the settings that `render_settings` wrote."""
-    values = json.loads(text)
-    return Settings(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    )
+    document: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in document.items()}
+    return Settings(**values)

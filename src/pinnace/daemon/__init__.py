@@ -1,0 +1,1 @@
+"""The one place that builds everything and wires it: start, stop, re-adopt what is running."""

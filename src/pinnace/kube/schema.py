@@ -1,0 +1,121 @@
+"""What fields a struct has on the wire, and how they merge: read once from the types and the generated merge table.
+
+The codec walks raw documents with it (unknown fields, nulls, wrong types), patch and server-side apply walk plain JSON
+values. Derived on demand and kept; never written by hand, so that types and schema can't differ.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from pinnace.kube.objects import merge
+
+
+class Form(Enum):
+    """What a value looks like on the wire."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    NUMBER = "number"
+    QUANTITY = "quantity"
+    INT_OR_STRING = "int-or-string"
+    FREE = "free"
+    STRUCT = "struct"
+    LIST = "list"
+    MAP = "map"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The form of a value; `struct` is a STRUCT's type, `item` the shape of a LIST's items or a MAP's values."""
+
+    form: Form
+    struct: type[msgspec.Struct] | None = None
+    item: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSchema:
+    """One field of a struct.
+
+    `strategies` are strategic merge patch's ("merge", "replace", "retainKeys"), with `merge_key`; `topology` is
+    server-side apply's ("atomic", "set", "map", "granular", "" for the form's own default) with `keys`.
+    """
+
+    wire: str
+    attribute: str
+    shape: Shape
+    strategies: frozenset[str] = frozenset()
+    merge_key: str = ""
+    topology: str = ""
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StructSchema:
+    """All fields of a struct by wire name; an `atomic` one is owned as a whole."""
+
+    name: str
+    fields: Mapping[str, FieldSchema] = field(default_factory=dict)
+    atomic: bool = False
+
+
+_SCALARS: Mapping[frozenset[object], Form] = {
+    frozenset({str}): Form.STRING,
+    frozenset({int}): Form.INTEGER,
+    frozenset({bool}): Form.BOOLEAN,
+    frozenset({float}): Form.NUMBER,
+    frozenset({str, int, float}): Form.QUANTITY,
+    frozenset({int, str}): Form.INT_OR_STRING,
+    frozenset({Any}): Form.FREE,
+}
+_FREE = Shape(Form.FREE)
+
+
+def shape_of(annotation: Any) -> Shape:
+    """Return the shape of an annotation; `| None` makes no difference."""
+    if isinstance(annotation, (types.UnionType, typing._UnionGenericAlias)):  # type: ignore[attr-defined]
+        members = frozenset(typing.get_args(annotation)) - {type(None)}
+    else:
+        members = frozenset({annotation})
+    if form := _SCALARS.get(members):
+        return Shape(form)
+    (one,) = members
+    if isinstance(one, type) and issubclass(one, msgspec.Struct):
+        return Shape(Form.STRUCT, struct=one)
+    origin, args = typing.get_origin(one), typing.get_args(one)
+    if origin is tuple:
+        return Shape(Form.LIST, item=shape_of(args[0]))
+    if origin is dict:
+        item = shape_of(args[1])
+        return _FREE if item.form is Form.FREE else Shape(Form.MAP, item=item)
+    return _FREE
+
+
+@cache
+def schema_of(struct: type[Any]) -> StructSchema:
+    """Return the schema of a struct."""
+    name = f"{struct.__module__.rpartition('.')[2]}.{struct.__name__}"
+    rows = merge.ROWS.get(name, {})
+    fields = {}
+    for info in msgspec.structs.fields(struct):
+        strategies, merge_key, topology, keys = rows.get(info.encode_name, ("", "", "", ()))
+        fields[info.encode_name] = FieldSchema(
+            info.encode_name,
+            info.name,
+            shape_of(info.type),
+            frozenset(filter(None, strategies.split(","))),
+            merge_key,
+            topology,
+            keys,
+        )
+    return StructSchema(name, fields, name in merge.ATOMIC)

@@ -1,0 +1,135 @@
+"""Hands durable changes to the watchers, each in revision order, without gap or duplicate.
+
+Used by `log_store.py`. A watcher that falls behind by more than its buffer is told so; nothing is dropped silently.
+Invariant: what a watch has handed out plus what waits in its buffer is all that it should have seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from pinnace.store.interface import Change, Revision, SlowWatcher
+from pinnace.store.state import State
+
+BUFFER_LIMIT = (
+    10_000  # changes; references only, so a full buffer costs 80 kB plus what compaction would have freed
+)
+
+
+class LogWatch:
+    """One watcher's place in the log."""
+
+    def __init__(
+        self,
+        watches: Watches,
+        resource: str | None,
+        namespace: str | None,
+        since: Revision,
+        backlog: deque[Change],
+        buffer_limit: int,
+    ) -> None:
+        self.resource = resource
+        self.namespace = namespace
+        self._watches = watches
+        self._seen = since
+        self._buffer = backlog
+        self._limit = buffer_limit + len(backlog)
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+        self._slow = False
+
+    @property
+    def revision(self) -> Revision:
+        if self._buffer or self._closed:
+            return self._seen
+        return self._watches.revision
+
+    def offer(self, change: Change) -> None:
+        """Take one change that this watch asked for."""
+        if len(self._buffer) >= self._limit:
+            self._slow = True
+            self.close()
+            return
+        self._buffer.append(change)
+        self._wake()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._seen = self.revision
+        self._closed = True
+        self._buffer.clear()
+        self._watches.forget(self)
+        self._wake()
+
+    def __aiter__(self) -> AsyncIterator[Change]:
+        return self
+
+    async def __anext__(self) -> Change:
+        while not self._buffer:
+            if self._slow:
+                self._slow = False
+                raise SlowWatcher(self._seen, self._limit)
+            if self._closed:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        change = self._buffer.popleft()
+        self._seen = change.revision
+        return change
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Watches:
+    """All watchers of one store."""
+
+    def __init__(self, state: State, buffer_limit: int = BUFFER_LIMIT) -> None:
+        self._state = state
+        self._buffer_limit = buffer_limit
+        self._by_resource: dict[str | None, list[LogWatch]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(watches) for watches in self._by_resource.values())
+
+    @property
+    def revision(self) -> Revision:
+        return self._state.revision
+
+    def open(self, resource: str | None, namespace: str | None, since: Revision) -> LogWatch:
+        """Start a watch after `since`. Raises: Compacted, RevisionAhead."""
+        backlog = deque(
+            change
+            for change in self._state.changes_after(since)
+            if (resource is None or change.record.key.resource == resource)
+            and (namespace is None or change.record.key.namespace == namespace)
+        )
+        watch = LogWatch(self, resource, namespace, since, backlog, self._buffer_limit)
+        self._by_resource.setdefault(resource, []).append(watch)
+        return watch
+
+    def tell(self, change: Change) -> None:
+        """Offer one change to everybody who watches its resource, or all."""
+        key = change.record.key
+        for resource in (key.resource, None):
+            for watch in tuple(self._by_resource.get(resource, ())):
+                if watch.namespace is None or watch.namespace == key.namespace:
+                    watch.offer(change)
+
+    def forget(self, watch: LogWatch) -> None:
+        watches = self._by_resource[watch.resource]
+        watches.remove(watch)
+        if not watches:
+            del self._by_resource[watch.resource]
+
+    def close(self) -> None:
+        for watches in tuple(self._by_resource.values()):
+            for watch in tuple(watches):
+                watch.close()

@@ -84,7 +84,6 @@ class StateFile:
             _create(path)
         try:
             self._db = _connect(path)
-            _check_format(self._db, path)
         except sqlite3.Error as error:
             raise _explain(error, path) from error
 
@@ -160,11 +159,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         # Exclusive before WAL: the index of the WAL stays in our memory, and a second process is refused.
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        _check_format(db, path)  # before anything is written: what is not ours stays as it is
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         db.execute("COMMIT")
-    except sqlite3.Error:
+    except (sqlite3.Error, HostError):
         db.close()
         raise
     return db

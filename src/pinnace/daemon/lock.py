@@ -29,9 +29,19 @@ class InstanceLock:
                 f"the instance {name!r} runs already" + (f" (pid {pid})" if pid else ""),
                 "pinnace status; for a second one beside it: PINNACE_NAME=other pinnace up --api-port 0",
             ) from None
+        if not self._is_ours(fd):  # its last holder removed it between our open and our lock
+            os.close(fd)
+            self.acquire(name)
+            return
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            return os.stat(self._path).st_ino == os.fstat(fd).st_ino
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Remove the file and let go of the lock."""

@@ -42,7 +42,18 @@ class PodBook:
         """Replace the facts of one container."""
         self.change(uid, lambda f: replace(f, containers={**f.containers, name: fn(f.container(name))}))
 
-    def started(self, uid: str, name: str, attempt: int, container_id: str, image_id: str, now: float, *, ready: bool, up: bool) -> None:
+    def started(
+        self,
+        uid: str,
+        name: str,
+        attempt: int,
+        container_id: str,
+        image_id: str,
+        now: float,
+        *,
+        ready: bool,
+        up: bool,
+    ) -> None:
         """An attempt of a container runs. `up`: it has no start-up probe; `ready`: no readiness probe either."""
 
         def fn(before: ContainerFacts) -> ContainerFacts:

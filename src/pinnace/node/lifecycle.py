@@ -81,11 +81,25 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseSandbox:
+    """Give back the network of a pod that has finished."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemovePod:
     """Remove containers, volumes and sandbox, then the object."""
 
 
-Step = MakeSandbox | PrepareVolumes | StartContainer | StopContainer | KillContainer | Drain | RemovePod
+Step = (
+    MakeSandbox
+    | PrepareVolumes
+    | StartContainer
+    | StopContainer
+    | KillContainer
+    | Drain
+    | ReleaseSandbox
+    | RemovePod
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +143,9 @@ def is_initialized(pod: Pod, facts: PodFacts) -> bool:
 
 
 def is_finished(pod: Pod, facts: PodFacts) -> bool:
-    """Say whether nothing of the pod will run again by itself."""
+    """Say whether nothing of the pod will run again by itself; what has finished stays finished."""
+    if pod.status.phase in ("Succeeded", "Failed"):
+        return True
     if pod.spec.restart_policy == "Never" and _failed_init(pod, facts):
         return True
     return all(_ended_for_good(pod, facts.container(c.name)) for c in pod.spec.containers)
@@ -213,6 +229,8 @@ def _plan_finished(pod: Pod, facts: PodFacts, now: float) -> Planned:
             more, wait_s = _plan_stop(name, known, "PodFinished", grace_of(pod), now)
             steps += more
             waits.append(wait_s)
+    if facts.sandbox_id and not any(c.state is ContainerState.RUNNING for c in facts.containers.values()):
+        steps.append(ReleaseSandbox())
     return steps, _soonest(waits)
 
 

@@ -11,7 +11,6 @@ import asyncio
 import gc
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -93,9 +92,10 @@ async def main(folder: Path) -> None:
     store = SqliteStore(path)
     await fill(store, 10_000)
     await store.close()
-    subprocess.run(
-        [sys.executable, __file__, "--open", path], check=True
-    )  # a fresh process, for a true memory figure
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "--open", path
+    )  # fresh: true memory figure
+    await process.wait()
 
 
 async def measure_opening(path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Field selectors: their text, and which fields of which kind they may name.
+
+Pure; called for lists and watches. The store indexes some of these fields.
+Source: Kubernetes v1.36, apimachinery/pkg/fields/selector.go; the fields are those of pkg/apis/*/v1/conversion.go
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.kinds import Kind
+from pinnace.kube.schema import schema_of
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRequirement:
+    """One condition on one field: equal to a value, or not."""
+
+    path: str
+    value: str
+    equal: bool = True
+
+    def matches(self, fields: Mapping[str, str]) -> bool:
+        return (fields.get(self.path, "") == self.value) is self.equal
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSelector:
+    """A predicate over fields: all requirements hold."""
+
+    requirements: tuple[FieldRequirement, ...] = ()
+
+    def matches(self, fields: Mapping[str, str]) -> bool:
+        return all(requirement.matches(fields) for requirement in self.requirements)
+
+    @property
+    def equals(self) -> dict[str, str]:
+        """The fields that must have a certain value, for a look-up in an index."""
+        return {r.path: r.value for r in self.requirements if r.equal}
+
+
+_FIELD_PARTS = re.compile(r"((?:\\.|[^\\,])*)(?:,|$)", re.DOTALL)
+_FIELD_TERM = re.compile(r"((?:\\.|[^\\=!])*)(==|!=|=)(.*)", re.DOTALL)
+
+
+def parse_fields(text: str) -> FieldSelector:
+    """Return the predicate of a field selector's text; backslashes escape commas, equals signs and themselves.
+
+    Raises: ApiError BadRequest in Kubernetes' words.
+    Example: "spec.nodeName=here,status.phase!=Failed".
+    """
+    terms = [part for part in _FIELD_PARTS.findall(text) if part]
+    return FieldSelector(tuple(_field_requirement(text, term) for term in terms))
+
+
+def _field_requirement(text: str, term: str) -> FieldRequirement:
+    match = _FIELD_TERM.fullmatch(term)
+    if match is None:
+        raise ApiError(Reason.BAD_REQUEST, f"invalid selector: '{text}'; can't understand '{term}'")
+    path, symbol, value = match.groups()
+    return FieldRequirement(path.strip(), re.sub(r"\\([\\,=])", r"\1", value), symbol != "!=")
+
+
+# Beside metadata.name and metadata.namespace, which every kind has.
+SELECTABLE: Mapping[str, tuple[str, ...]] = {
+    "events": (
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ),
+    "namespaces": ("status.phase",),
+    "nodes": ("spec.unschedulable",),
+    "pods": (
+        "spec.hostNetwork",
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "status.nominatedNodeName",
+        "status.phase",
+        "status.podIP",
+    ),
+    "secrets": ("type",),
+    "services": ("spec.clusterIP", "spec.type"),
+    "apps/replicasets": ("status.replicas",),
+}
+# Where the name of a field is not its path.
+_PATHS: Mapping[tuple[str, str], str] = {("events", "source"): "source.component"}
+
+
+def selectable_fields(kind: Kind[Any]) -> tuple[str, ...]:
+    """Return the fields that a selector on this kind may name."""
+    own = SELECTABLE.get(kind.resource, ())
+    return ("metadata.name", *(("metadata.namespace",) if kind.namespaced else ()), *own)
+
+
+def fields_of(kind: Kind[Any], obj: Any) -> dict[str, str]:
+    """Return an object's selectable fields with their values as text."""
+    return {name: read_field(obj, path) for name, path in _selectable_paths(kind)}
+
+
+def check_fields(kind: Kind[Any], selector: FieldSelector) -> None:
+    """Refuse a selector that names a field that this kind can't be selected by.
+
+    Raises: ApiError BadRequest in Kubernetes' words.
+    """
+    known = selectable_fields(kind)
+    for requirement in selector.requirements:
+        if requirement.path not in known:
+            raise ApiError(Reason.BAD_REQUEST, f"field label not supported: {requirement.path}")
+
+
+@cache
+def _selectable_paths(kind: Kind[Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, _PATHS.get((kind.resource, name), name)) for name in selectable_fields(kind))
+
+
+def read_field(obj: Any, path: str) -> str:
+    """Return the value at a wire path as text; "" for what is not there, "false" for a boolean that is not set."""
+    for wire in path.split("."):
+        field = schema_of(obj.__class__).fields[wire]
+        obj = getattr(obj, field.attribute)
+        if obj is None:
+            return "false" if field.shape.form.value == "boolean" else ""
+    return str(obj).lower() if isinstance(obj, bool) else str(obj)

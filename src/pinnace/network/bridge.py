@@ -112,7 +112,7 @@ class Network:
         """The MTU of the bridge and of each link, the uplink's."""
         return self._known().mtu
 
-    def links(self) -> Mapping[str, Link]:
+    def list_links(self) -> Mapping[str, Link]:
         """Return the links that exist, by key."""
         return dict(self._known().links)
 

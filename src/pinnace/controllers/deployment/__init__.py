@@ -1,0 +1,1 @@
+"""Deployments: rollouts, scaling, revisions, status."""

@@ -1,0 +1,1 @@
+"""Services' endpoints: which pods answer, in EndpointSlices and in the older Endpoints."""

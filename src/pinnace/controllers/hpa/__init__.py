@@ -1,0 +1,1 @@
+"""HorizontalPodAutoscalers: how many replicas the measured usage calls for, and how fast to go there."""

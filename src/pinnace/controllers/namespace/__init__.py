@@ -1,0 +1,1 @@
+"""Namespaces: their end, and what each of them holds from the start."""

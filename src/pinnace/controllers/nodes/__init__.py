@@ -1,0 +1,1 @@
+"""Nodes: their life cycle, and the pods of nodes that are gone."""

@@ -1,0 +1,119 @@
+"""Decides whether a node still lives: one whose lease is too old gets conditions Unknown and a taint; it loses the taint later.
+
+`judge_node` is pure; the controller below reads and writes. Run by the runner.
+Invariant: only nodes that keep a lease are judged (one without a lease never promised to renew it).
+Source: Kubernetes v1.36, pkg/controller/nodelifecycle/node_lifecycle_controller.go.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pinnace.api.facade import Api, ObjectChange
+from pinnace.base.clock import Clock
+from pinnace.base.times import parse_time, render_time
+from pinnace.controllers.apply import apply_plan
+from pinnace.controllers.plan import Change, Plan, Record, SetStatus, Step
+from pinnace.controllers.pods import is_ready
+from pinnace.controllers.runner import ObjectKey, Requeue, Source, own_key
+from pinnace.kube.kinds import LEASE, NODE
+from pinnace.kube.objects.coordination_v1 import Lease
+from pinnace.kube.objects.core_v1 import Node, NodeCondition, Pod, PodCondition, Taint
+
+COMPONENT = "node-controller"
+LEASE_NAMESPACE = "kube-node-lease"
+GRACE_S = 40.0  # Source: kube-controller-manager --node-monitor-grace-period (40 s up to v1.31)
+UNREACHABLE = "node.kubernetes.io/unreachable"
+NOT_READY = "node.kubernetes.io/not-ready"
+CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+
+
+def judge_node(node: Node, lease: Lease | None, pods: tuple[Pod, ...], now: float) -> Plan:
+    """Return what the age of the node's lease means for the node and its pods.
+
+    Example: renewed 10 s ago: look again in 30 s. Renewed 41 s ago: Ready becomes Unknown, the pods are no longer ready.
+    """
+    renewed = "" if lease is None or lease.spec is None else lease.spec.renew_time
+    if not renewed:
+        return Plan()
+    left_s = parse_time(renewed) + GRACE_S - now
+    ready = next((c.status for c in node.status.conditions if c.type == "Ready"), "Unknown")
+    steps: list[Step] = []
+    if left_s <= 0 and ready != "Unknown":
+        steps.append(SetStatus(node, msgspec.structs.replace(node.status, conditions=_forget(node, now))))
+        steps.append(
+            Record(node, "Normal", "NodeNotReady", f"Node {node.metadata.name} status is now: NodeNotReady")
+        )
+    silent = left_s <= 0
+    steps += _retaint(node, UNREACHABLE if silent else NOT_READY if ready == "False" else "", now)
+    if silent or ready == "False":
+        steps += [SetStatus(pod, _not_ready(pod, now)) for pod in pods if is_ready(pod)]
+    return Plan(tuple(steps), None if silent else left_s)
+
+
+def _forget(node: Node, now: float) -> tuple[NodeCondition, ...]:
+    at = render_time(now)
+    present = {condition.type: condition for condition in node.status.conditions}
+    unknown = {
+        type_: msgspec.structs.replace(
+            present.get(type_, NodeCondition(type=type_, status="")),
+            status="Unknown",
+            reason="NodeStatusUnknown",
+            message="Kubelet stopped posting node status.",
+            last_transition_time=at,
+        )
+        for type_ in CONDITIONS
+    }
+    return tuple((present | unknown).values())
+
+
+def _retaint(node: Node, key: str, now: float) -> list[Step]:
+    others = tuple(taint for taint in node.spec.taints if taint.key not in (UNREACHABLE, NOT_READY))
+    present = tuple(taint for taint in node.spec.taints if taint.key == key)
+    ours = present or tuple(
+        Taint(key=key, effect="NoSchedule", time_added=render_time(now)) for _ in (1,) if key
+    )
+    taints = (*others, *ours)
+    if taints == node.spec.taints:
+        return []
+    after = msgspec.structs.replace(node, spec=msgspec.structs.replace(node.spec, taints=taints))
+    return [Change(node, after, f"taint {key or 'removed'}")]
+
+
+def _not_ready(pod: Pod, now: float) -> object:
+    conditions = tuple(
+        msgspec.structs.replace(
+            c, status="False", last_transition_time=render_time(now), reason="NodeNotReady"
+        )
+        if c.type == "Ready"
+        else c
+        for c in pod.status.conditions
+        if isinstance(c, PodCondition)
+    )
+    return msgspec.structs.replace(pod.status, conditions=conditions)
+
+
+class NodeHealthController:
+    """Watches over nodes."""
+
+    name = "node-health"
+    kind = NODE
+
+    def __init__(self, api: Api, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self.sources = (Source(NODE, own_key), Source(LEASE, _keys_of_lease))
+
+    async def reconcile(self, key: ObjectKey) -> Requeue | None:
+        node = self._api.find(NODE, "", key.name)
+        if node is None:
+            return None
+        lease = self._api.find(LEASE, LEASE_NAMESPACE, key.name)
+        plan = judge_node(node, lease, self._api.pods_on(key.name), self._clock.now())
+        return await apply_plan(self._api, plan, COMPONENT)
+
+
+def _keys_of_lease(change: ObjectChange[Lease]) -> Iterator[ObjectKey]:
+    meta = change.object.metadata
+    if meta.namespace == LEASE_NAMESPACE:
+        yield ObjectKey("", meta.name)

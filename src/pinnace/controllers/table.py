@@ -1,0 +1,35 @@
+"""The table of controllers: one row each. The daemon and the simulator build their runner from it.
+
+The next controller costs one file, one row here, one test, one page.
+"""
+
+from pinnace.api.facade import Api
+from pinnace.api.world import Usage
+from pinnace.base.clock import Clock
+from pinnace.controllers.deployment.controller import DeploymentController
+from pinnace.controllers.endpoints.controller import EndpointsController
+from pinnace.controllers.events import EventExpiryController
+from pinnace.controllers.garbage.controller import GarbageController
+from pinnace.controllers.hpa.controller import HpaController
+from pinnace.controllers.namespace.contents import NamespaceContentsController
+from pinnace.controllers.namespace.controller import NamespaceController
+from pinnace.controllers.nodes.health import NodeHealthController
+from pinnace.controllers.nodes.podgc import PodGarbageController
+from pinnace.controllers.replicaset.controller import ReplicaSetController
+from pinnace.controllers.runner import Controller
+
+
+def build_controllers(api: Api, clock: Clock, usage: Usage, *, ca_text: str) -> tuple[Controller, ...]:
+    """Return all controllers. `ca_text`: the cluster's CA certificate as PEM, for `kube-root-ca.crt`."""
+    return (
+        DeploymentController(api, clock),
+        ReplicaSetController(api, clock),
+        EndpointsController(api, clock),
+        HpaController(api, clock, usage),
+        NamespaceContentsController(api, ca_text),
+        NamespaceController(api, clock),
+        GarbageController(api, clock),
+        PodGarbageController(api, clock),
+        NodeHealthController(api, clock),
+        EventExpiryController(api),
+    )

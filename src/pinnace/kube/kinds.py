@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         discovery_v1,
         events_v1,
         metrics_v1beta1,
+        pinnace_v1,
         policy_v1,
     )
 
@@ -237,6 +238,10 @@ NODE_METRICS: Kind[metrics_v1beta1.NodeMetrics] = Kind(
 POD_METRICS: Kind[metrics_v1beta1.PodMetrics] = Kind(
     "metrics.k8s.io", "v1beta1", "PodMetrics", "pods", "metrics_v1beta1.PodMetrics", verbs=("get", "list")
 )
+# Our own: what the image store and the engine keep beside Kubernetes' objects.
+IMAGE: Kind[pinnace_v1.Image] = Kind(
+    "pinnace.dev", "v1", "Image", "images", "pinnace_v1.Image", namespaced=False
+)
 
 # Bodies of subresources: they have no address of their own.
 SCALE: Kind[autoscaling_v1.Scale] = Kind(
@@ -270,6 +275,7 @@ SERVED: tuple[Kind[Any], ...] = (
     EVENT_V1,
     NODE_METRICS,
     POD_METRICS,
+    IMAGE,
 )
 BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION, TOKEN_REQUEST)
 STORED: tuple[Kind[Any], ...] = tuple(

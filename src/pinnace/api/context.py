@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 class Context:
     """One caller's identity and wishes for one request.
 
+    `field_validation` says what unknown fields in a patch's result lead to: "Strict", "Warn" or "Ignore".
     `warnings` is the one thing here that grows: sentences that the edge sends back as `Warning` headers.
     """
 
@@ -14,6 +15,7 @@ class Context:
     groups: tuple[str, ...] = ()
     field_manager: str = ""
     dry_run: bool = False
+    field_validation: str = "Ignore"
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, sentence: str) -> None:

@@ -5,30 +5,39 @@ returns when it is on disk. It must never be bypassed: nobody else writes to the
 Invariant: what the store holds is defaulted, valid, and carries its own revision.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pinnace.api import events as occurrences
+from pinnace.api.allocation import Addresses
+from pinnace.api.bindings import bind_pod
 from pinnace.api.context import SYSTEM, Context
-from pinnace.api.patches import Patch
+from pinnace.api.deletion import DeleteWish
+from pinnace.api.kinds.service_addresses import claim_of
+from pinnace.api.patches import Patch, apply_patch
+from pinnace.api.prepare import Part, World
+from pinnace.api.reads import LabelPredicate, Reader, key_of
+from pinnace.api.scale import read_scale, write_scale
 from pinnace.api.settings import ApiSettings
+from pinnace.api.strategy import meta_of, with_meta
+from pinnace.api.versions import convert, merge_stored, stored_kind
+from pinnace.api.watches import ObjectChange, ObjectWatch
+from pinnace.api.write import Writer
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
-from pinnace.kube.kinds import Kind
+from pinnace.base.errors import ApiError, PinnaceError, Reason
+from pinnace.kube import codec
+from pinnace.kube.kinds import EVENT, NAMESPACE, POD, SCALE, SERVICE, Kind, kind_of
 from pinnace.kube.objects.autoscaling_v1 import Scale
-from pinnace.kube.objects.core_v1 import Event, Pod
+from pinnace.kube.objects.core_v1 import Event, Namespace, Pod
 from pinnace.store.interface import Key, Listing, Record, Revision, Store
 
 T = TypeVar("T")
+log = logging.getLogger("pinnace.api")
 
-
-@dataclass(frozen=True, slots=True)
-class ObjectChange(Generic[T]):
-    """One change of one object. `type` is "ADDED", "MODIFIED" or "DELETED"; `previous` is what it was, if anything."""
-
-    type: str
-    object: T
-    previous: T | None = None
+__all__ = ["Api", "Deletion", "ObjectChange", "ObjectWatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,79 +51,121 @@ class Deletion(Generic[T]):
 class Api:
     """Reads and writes objects of every kind."""
 
-    def __init__(self, store: Store, clock: Clock, chance: Chance, settings: ApiSettings = ApiSettings()) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, chance: Chance, settings: ApiSettings = ApiSettings()
+    ) -> None:
         self.store = store
         self.clock = clock
         self.chance = chance
         self.settings = settings
+        self._reader = Reader(store, settings.cache_size)
+        self._addresses = Addresses(settings, chance)
+        self._writer = Writer(store, self._reader, World(self._reader, clock, chance, self._addresses))
+        for service in self._reader.list(SERVICE, None, None, None):
+            key = key_of(SERVICE, service.metadata.namespace, service.metadata.name)
+            self._addresses.settle(key, claim_of(service))
 
     # ------------------------------------------------------------------ reads: synchronous, always current
 
     def get(self, kind: Kind[T], namespace: str, name: str) -> T:
         """Return the object. Raises: ApiError NotFound. `namespace` is "" for kinds that have none."""
-        raise NotImplementedError
+        return self._reader.get(kind, namespace, name)
 
     def find(self, kind: Kind[T], namespace: str, name: str) -> T | None:
         """Return the object, or None."""
-        raise NotImplementedError
+        return self._reader.find(kind, namespace, name)
 
     def list(
         self,
         kind: Kind[T],
         namespace: str | None = None,
         *,
-        labels: Callable[[Mapping[str, str]], bool] | None = None,
+        labels: LabelPredicate | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> tuple[T, ...]:
         """Return the objects, ordered by namespace and name; None and "" mean all namespaces."""
-        raise NotImplementedError
+        return self._reader.list(kind, namespace, labels, fields)
 
     def owned_by(self, uid: str, kind: Kind[T]) -> tuple[T, ...]:
         """Return the objects of one kind that name `uid` among their owners."""
-        raise NotImplementedError
+        return self._reader.owned_by(uid, kind)
 
     def pods_on(self, node_name: str) -> tuple[Pod, ...]:
-        """Return the pods bound to a node."""
-        raise NotImplementedError
+        """Return the pods bound to a node; with "", those that are bound to none."""
+        return self._reader.by_field(POD, "spec.nodeName", node_name)
 
     def watch(
         self, kind: Kind[T], namespace: str | None = None, *, since: Revision | None = None
-    ) -> "AsyncIterator[ObjectChange[T]]":
-        """Yield changes for ever; with `since=None` first every present object as ADDED. No gap, no duplicate.
+    ) -> ObjectWatch[T]:
+        """Iterate over changes for ever; with `since=None` first every present object as ADDED. No gap, no duplicate.
 
-        Raises: ApiError Expired when `since` is compacted. End it with `aclose()` or by cancelling the task.
+        End it with `close()`, `await aclose()`, or by cancelling the task.
+        Raises: ApiError Expired when `since` is compacted.
         """
-        raise NotImplementedError
+        return ObjectWatch(self.store, self._reader, kind, namespace, since)
 
     def get_raw(self, kind: Kind[Any], namespace: str, name: str) -> Record:
-        """Return the stored record, whose `value` can be served as it is. Raises: ApiError NotFound."""
-        raise NotImplementedError
+        """Return the stored record; see `render_raw`. Raises: ApiError NotFound."""
+        return self._reader.get_record(kind, namespace, name)
 
     def list_raw(
-        self, kind: Kind[Any], namespace: str | None = None, *, after: Key | None = None, limit: int | None = None
+        self,
+        kind: Kind[Any],
+        namespace: str | None = None,
+        *,
+        after: Key | None = None,
+        limit: int | None = None,
     ) -> Listing:
         """Return stored records and the revision they were read at."""
-        raise NotImplementedError
+        return self.store.list(kind.resource, namespace or None, after=after, limit=limit)
+
+    def render_raw(self, kind: Kind[Any], record: Record) -> bytes:
+        """Return a record's JSON in the kind's version; the stored bytes themselves unless a version is converted."""
+        return self._reader.render(kind, record)
+
+    def decode(self, kind: Kind[T], record: Record) -> T:
+        """Return a record's object in the kind's version, through the cache."""
+        return self._reader.decode(kind, record)
+
+    def fields_of(self, kind: Kind[Any], record: Record) -> Mapping[str, str]:
+        """Return the fields of a record that field selectors may ask for; `reads.selectable_fields` names them."""
+        return self._reader.fields_of(kind, record)
 
     # ------------------------------------------------------------------ writes
 
     async def create(self, obj: T, *, namespace: str | None = None, context: Context = SYSTEM) -> T:
         """Default, admit, validate and store a new object; return it as stored.
 
-        Raises: ApiError AlreadyExists, Invalid, NotFound (its namespace), Forbidden.
+        Raises: ApiError AlreadyExists, Invalid, NotFound (its namespace), Forbidden, BadRequest.
         """
-        raise NotImplementedError
+        kind = kind_of(obj)
+        stored = stored_kind(kind)
+        return convert(await self._writer.create(stored, convert(obj, stored), namespace, context), kind)
 
     async def update(self, obj: T, *, namespace: str | None = None, context: Context = SYSTEM) -> T:
         """Replace the object except its status; without a resourceVersion, whatever is there is replaced.
 
         Raises: ApiError NotFound, Conflict, Invalid.
         """
-        raise NotImplementedError
+        return await self._update(obj, namespace, Part.MAIN, context)
 
     async def update_status(self, obj: T, *, namespace: str | None = None, context: Context = SYSTEM) -> T:
         """Replace the object's status and nothing else. Raises: as `update`."""
-        raise NotImplementedError
+        return await self._update(obj, namespace, Part.STATUS, context)
+
+    async def finalize(self, obj: Namespace, *, context: Context = SYSTEM) -> Namespace:
+        """Replace `spec.finalizers` of a Namespace; one that is terminating and has none left goes."""
+        return await self._writer.update(NAMESPACE, obj, None, Part.FINALIZE, context)
+
+    async def _update(self, obj: T, namespace: str | None, part: Part, context: Context) -> T:
+        kind = kind_of(obj)
+        stored = stored_kind(kind)
+        if kind is stored:
+            return await self._writer.update(kind, obj, namespace, part, context)
+        meta = meta_of(obj)
+        found = self._reader.find(stored, namespace or meta.namespace, meta.name)
+        whole = convert(obj, stored) if found is None else merge_stored(obj, found)
+        return convert(await self._writer.update(stored, whole, namespace, part, context), kind)
 
     async def patch(
         self,
@@ -126,11 +177,14 @@ class Api:
         subresource: str = "",
         context: Context = SYSTEM,
     ) -> T:
-        """Apply a patch to what is there, retried on conflict unless the patch names a resourceVersion.
+        """Apply a patch to what is there; a patch that names a resourceVersion wants to find that one.
 
         Shape: `subresource` is "", "status" or "finalize"; for "scale" call `patch_scale`.
+        Raises: ApiError NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType.
         """
-        raise NotImplementedError
+        return await self._writer.patch(
+            kind, key_of(kind, namespace, name), patch, Part(subresource), context
+        )
 
     async def change(
         self,
@@ -142,11 +196,20 @@ class Api:
         subresource: str = "",
         context: Context = SYSTEM,
     ) -> T:
-        """Read, apply `fn`, write; retried on conflict. Nothing is written when `fn` returns an equal object.
+        """Read, apply `fn`, write; nothing is written when `fn` returns an equal object.
 
-        `fn` may be called several times and must be pure; what it raises ends the change.
+        `fn` gets the newest state, writes on their way to disk included; it may be called several times and must be
+        pure. What it raises ends the change.
         """
-        raise NotImplementedError
+        key, part = key_of(kind, namespace, name), Part(subresource)
+        stored = stored_kind(kind)
+        if kind is stored:
+            return await self._writer.change(kind, key, fn, part, context)
+
+        def changed(old: Any) -> Any:
+            return merge_stored(fn(convert(old, kind)), old)
+
+        return convert(await self._writer.change(stored, key, changed, part, context), kind)
 
     async def delete(
         self,
@@ -162,68 +225,158 @@ class Api:
     ) -> Deletion[T]:
         """Delete, gracefully where the kind has grace, and after the finalizers where there are some.
 
-        Shape: `propagation` is "Background", "Foreground", "Orphan" or None for the kind's default.
+        Shape: `propagation` is "Background", "Foreground", "Orphan" or None for the kind's default (background).
+        Raises: ApiError NotFound, Conflict (preconditions), Forbidden, Invalid.
         """
-        raise NotImplementedError
+        wish = DeleteWish(
+            grace_s=grace_s, uid=uid, resource_version=resource_version, propagation=propagation
+        )
+        key = key_of(kind, namespace, name)
+        obj, gone = await self._writer.delete(stored_kind(kind), key, wish, context)
+        return Deletion(convert(obj, kind), gone)
 
     async def delete_collection(
         self,
         kind: Kind[T],
         namespace: str | None = None,
         *,
-        labels: Callable[[Mapping[str, str]], bool] | None = None,
+        labels: LabelPredicate | None = None,
         fields: Mapping[str, str] | None = None,
         grace_s: int | None = None,
         propagation: str | None = None,
         context: Context = SYSTEM,
     ) -> tuple[T, ...]:
-        """Delete every object that matches; return them."""
-        raise NotImplementedError
+        """Delete every object that matches; return them. One that goes meanwhile is no error."""
+        deleted: list[T] = []
+        for obj in self.list(kind, namespace, labels=labels, fields=fields):
+            meta = meta_of(obj)
+            try:
+                done = await self.delete(
+                    kind,
+                    meta.namespace,
+                    meta.name,
+                    grace_s=grace_s,
+                    uid=meta.uid,
+                    propagation=propagation,
+                    context=context,
+                )
+            except ApiError as error:
+                if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
+                    raise
+                continue
+            deleted.append(done.object)
+        return tuple(deleted)
 
-    async def finalize(self, obj: T, *, context: Context = SYSTEM) -> T:
-        """Replace `spec.finalizers` of a Namespace; one that is terminating and has none left goes."""
-        raise NotImplementedError
+    # ------------------------------------------------------------------ pods
 
-    async def bind(self, namespace: str, pod_name: str, node_name: str, *, uid: str = "", context: Context = SYSTEM) -> Pod:
-        """Assign a pod to a node, once. Raises: ApiError NotFound, Conflict."""
-        raise NotImplementedError
+    async def bind(
+        self, namespace: str, pod_name: str, node_name: str, *, uid: str = "", context: Context = SYSTEM
+    ) -> Pod:
+        """Assign a pod to a node, once. Raises: ApiError NotFound, Conflict, Invalid."""
+        key, now = key_of(POD, namespace, pod_name), self.clock.now()
+
+        def bound(pod: Pod) -> Pod:
+            return bind_pod(pod, node_name, uid, now)
+
+        return await self._writer.change(POD, key, bound, Part.MAIN, context, prepared=True)
 
     async def evict(
-        self, namespace: str, pod_name: str, *, grace_s: int | None = None, uid: str | None = None, context: Context = SYSTEM
+        self,
+        namespace: str,
+        pod_name: str,
+        *,
+        grace_s: int | None = None,
+        uid: str | None = None,
+        context: Context = SYSTEM,
     ) -> Deletion[Pod]:
         """Delete a pod on behalf of somebody who drains its node."""
-        raise NotImplementedError
+        return await self.delete(POD, namespace, pod_name, grace_s=grace_s, uid=uid, context=context)
 
     async def finish_deletion(self, pod: Pod) -> None:
         """Remove a pod for good: its node has ended it. Does nothing when it is gone or another one has its name."""
-        raise NotImplementedError
+        meta = pod.metadata
+        try:
+            await self.delete(POD, meta.namespace, meta.name, grace_s=0, uid=meta.uid)
+        except ApiError as error:
+            if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
+                raise
+
+    # ------------------------------------------------------------------ scale
 
     def get_scale(self, kind: Kind[Any], namespace: str, name: str) -> Scale:
-        """Return the `scale` view of a Deployment or ReplicaSet."""
-        raise NotImplementedError
+        """Return the `scale` view of a Deployment or ReplicaSet. Raises: ApiError NotFound."""
+        return read_scale(kind, self.get(kind, namespace, name))
 
     async def update_scale(self, kind: Kind[Any], scale: Scale, *, context: Context = SYSTEM) -> Scale:
-        """Set `spec.replicas` through the `scale` view."""
-        raise NotImplementedError
+        """Set `spec.replicas` through the `scale` view. Raises: ApiError NotFound, Conflict, Invalid."""
+        return await self._change_scale(
+            kind, scale.metadata.namespace, scale.metadata.name, lambda current: scale, context
+        )
 
     async def patch_scale(
         self, kind: Kind[Any], namespace: str, name: str, patch: Patch, *, context: Context = SYSTEM
     ) -> Scale:
-        """Patch the `scale` view."""
-        raise NotImplementedError
+        """Patch the `scale` view. Raises: as `update_scale`, BadRequest."""
+
+        def patched(current: Scale) -> Scale:
+            return codec.from_json(SCALE, apply_patch(SCALE, codec.to_json(current), patch, context))
+
+        return await self._change_scale(kind, namespace, name, patched, context)
+
+    async def _change_scale(
+        self, kind: Kind[Any], namespace: str, name: str, fn: Callable[[Scale], Scale], context: Context
+    ) -> Scale:
+        def scaled(old: Any) -> Any:
+            scale = fn(read_scale(kind, old))
+            return with_meta(write_scale(kind, old, scale), resource_version=scale.metadata.resource_version)
+
+        key = key_of(kind, namespace, name)
+        return read_scale(
+            kind, await self._writer.change(kind, key, scaled, Part.MAIN, context, checked=True)
+        )
+
+    # ------------------------------------------------------------------ events
 
     async def record_event(
         self, regarding: Any, type: str, reason: str, message: str, *, component: str, host: str = ""
     ) -> Event | None:
         """Record what happened to an object; an equal event is counted, not repeated. Never fails its caller.
 
-        Shape: `type` is "Normal" or "Warning".
+        Shape: `type` is "Normal" or "Warning"; None when it could not be recorded, which the log then says.
         """
-        raise NotImplementedError
+        now = self.clock.now()
+        event = occurrences.make_event(
+            occurrences.refer_to(regarding),
+            type,
+            reason,
+            message,
+            component=component,
+            host=host,
+            unique=self.chance.hex(16),
+            now=now,
+        )
+        try:
+            return await self._count_or_create(event, now)
+        except PinnaceError as error:
+            log.warning("event %s of %s not recorded: %s", reason, event.metadata.name, error)
+            return None
+
+    async def _count_or_create(self, event: Event, now: float) -> Event:
+        about = event.involved_object
+        found = occurrences.find_equal(self._reader.by_field(EVENT, "involvedObject.uid", about.uid), event)
+        if found is None:
+            return await self.create(event)
+        key = key_of(EVENT, found.metadata.namespace, found.metadata.name)
+
+        def counted(old: Event) -> Event:
+            return occurrences.count_again(old, now)
+
+        return await self._writer.change(EVENT, key, counted, Part.MAIN, SYSTEM, prepared=True)
 
     async def expire_events(self) -> int:
         """Remove events older than the settings allow; return how many. The daemon calls it about once a minute."""
-        raise NotImplementedError
-
-
-__all__ = ["Api", "Deletion", "ObjectChange"]
+        now, ttl = self.clock.now(), self.settings.event_ttl_s
+        old = [event for event in self.list(EVENT) if occurrences.is_expired(event, ttl, now)]
+        for event in old:
+            await self.delete(EVENT, event.metadata.namespace, event.metadata.name)
+        return len(old)

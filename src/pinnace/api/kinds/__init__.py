@@ -1,0 +1,53 @@
+"""The table of kinds that the write path knows in depth: one row each, from one file each.
+
+A kind without a row is kept as it comes, with its metadata checked. Invariant: one row per stored resource.
+"""
+
+from functools import cache
+from typing import Any, TypeVar
+
+from pinnace.api.kinds import (
+    config_map,
+    deployment,
+    endpoint_slice,
+    endpoints,
+    event,
+    horizontal_pod_autoscaler,
+    lease,
+    namespace,
+    node,
+    pod,
+    replica_set,
+    secret,
+    service,
+    service_account,
+)
+from pinnace.api.strategy import Strategy
+from pinnace.kube.kinds import Kind
+
+T = TypeVar("T")
+
+ROWS: tuple[Strategy[Any], ...] = (
+    config_map.STRATEGY,
+    deployment.STRATEGY,
+    endpoint_slice.STRATEGY,
+    endpoints.STRATEGY,
+    event.STRATEGY,
+    horizontal_pod_autoscaler.STRATEGY,
+    lease.STRATEGY,
+    namespace.STRATEGY,
+    node.STRATEGY,
+    pod.STRATEGY,
+    replica_set.STRATEGY,
+    secret.STRATEGY,
+    service.STRATEGY,
+    service_account.STRATEGY,
+)
+
+_BY_RESOURCE = {row.kind.resource: row for row in ROWS}
+
+
+@cache
+def strategy_of(kind: Kind[T]) -> Strategy[T]:
+    """Return the kind's row, a plain one when it has none."""
+    return _BY_RESOURCE.get(kind.resource) or Strategy(kind=kind)

@@ -1,0 +1,116 @@
+"""The Pod's row: defaults, admission, validation, status isolation, grace. Pure."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from pinnace.api.admission.pods import admit_pod
+from pinnace.api.defaults.pods import default_pod
+from pinnace.api.defaults.qos import compute_qos_class
+from pinnace.api.strategy import Strategy
+from pinnace.api.validation.pods import validate_pod_spec, validate_pod_update
+from pinnace.api.validation.problems import Problems
+from pinnace.kube.kinds import POD
+from pinnace.kube.objects.core_v1 import ContainerStatus, Pod, PodCondition, PodStatus
+
+_ENDED = ("Succeeded", "Failed")
+
+
+def _prepare_create(pod: Pod) -> Pod:
+    conditions: tuple[PodCondition, ...] = ()
+    if pod.spec.scheduling_gates:
+        # Source: Kubernetes v1.36, pkg/registry/core/pod/strategy.go, applySchedulingGatedCondition.
+        conditions = (
+            PodCondition(
+                type="PodScheduled",
+                status="False",
+                reason="SchedulingGated",
+                message="Scheduling is blocked due to non-empty scheduling gates",
+            ),
+        )
+    status = PodStatus(phase="Pending", qos_class=compute_qos_class(pod.spec), conditions=conditions)
+    return replace(pod, status=status)
+
+
+def _prepare_update(new: Pod, old: Pod) -> Pod:
+    return replace(new, status=old.status)
+
+
+def _prepare_status(new: Pod, old: Pod) -> Pod:
+    status = new.status
+    if status.qos_class != old.status.qos_class:
+        status = replace(status, qos_class=old.status.qos_class)  # decided once, at creation
+    return replace(old, status=status)
+
+
+def _validate(pod: Pod, problems: Problems) -> None:
+    validate_pod_spec(pod.spec, "spec", problems)
+
+
+def _validate_status(new: Pod, old: Pod, problems: Problems) -> None:
+    if old.spec.restart_policy == "Always":
+        return
+    for name, now, before in (
+        ("containerStatuses", new.status.container_statuses, old.status.container_statuses),
+        ("initContainerStatuses", new.status.init_container_statuses, old.status.init_container_statuses),
+    ):
+        _validate_transitions(now, before, f"status.{name}", old.spec.restart_policy, problems)
+
+
+def _validate_transitions(
+    new: tuple[ContainerStatus, ...],
+    old: tuple[ContainerStatus, ...],
+    path: str,
+    policy: str,
+    problems: Problems,
+) -> None:
+    for index, before in enumerate(old):
+        ended = before.state.terminated
+        if ended is None or (ended.exit_code != 0 and policy == "OnFailure"):
+            continue
+        for now in new:
+            if now.name == before.name and now.state.terminated is None:
+                problems.forbidden(
+                    f"{path}[{index}].state", "may not be transitioned to non-terminated state"
+                )
+
+
+def _select(pod: Pod) -> Mapping[str, str]:
+    return {
+        "spec.nodeName": pod.spec.node_name,
+        "spec.restartPolicy": pod.spec.restart_policy,
+        "spec.schedulerName": pod.spec.scheduler_name,
+        "spec.serviceAccountName": pod.spec.service_account_name,
+        "spec.hostNetwork": "true" if pod.spec.host_network else "false",
+        "status.phase": pod.status.phase,
+        "status.podIP": pod.status.pod_ip,
+        "status.nominatedNodeName": pod.status.nominated_node_name,
+    }
+
+
+def compute_grace(pod: Pod, wish_s: int | None) -> int:
+    """Return how long the pod's node has to end it; 0 when nothing has to be ended.
+
+    Source: Kubernetes v1.36, pkg/registry/core/pod/strategy.go, CheckGracefulDelete.
+    """
+    if not pod.spec.node_name or pod.status.phase in _ENDED:
+        return 0
+    grace = pod.spec.termination_grace_period_seconds or 0 if wish_s is None else wish_s
+    return grace if grace >= 0 else 1
+
+
+STRATEGY = Strategy(
+    kind=POD,
+    default=default_pod,
+    admit=admit_pod,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
+    prepare_status=_prepare_status,
+    validate=_validate,
+    validate_update=validate_pod_update,
+    validate_status=_validate_status,
+    select=_select,
+    indexed=("spec.nodeName", "status.phase"),
+    generation=True,
+    grace=compute_grace,
+)

@@ -1,0 +1,88 @@
+"""The ReplicaSet's row. Pure. Source: Kubernetes v1.36, pkg/apis/apps/v1/defaults.go and pkg/apis/apps/validation."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from pinnace.api.defaults.pods import default_template
+from pinnace.api.kinds.replicas import validate_selector, validate_template
+from pinnace.api.strategy import Scaling, Strategy
+from pinnace.api.validation.problems import Problems
+from pinnace.kube.kinds import REPLICA_SET
+from pinnace.kube.objects.apps_v1 import ReplicaSet, ReplicaSetStatus
+from pinnace.kube.selectors import selector_of
+
+
+def _default(replica_set: ReplicaSet) -> ReplicaSet:
+    spec = replica_set.spec
+    template = default_template(spec.template)
+    replicas = 1 if spec.replicas is None else spec.replicas
+    if template is spec.template and replicas == spec.replicas:
+        return replica_set
+    return replace(replica_set, spec=replace(spec, replicas=replicas, template=template))
+
+
+def _prepare_create(replica_set: ReplicaSet) -> ReplicaSet:
+    return replace(replica_set, status=ReplicaSetStatus())
+
+
+def _prepare_update(new: ReplicaSet, old: ReplicaSet) -> ReplicaSet:
+    return replace(new, status=old.status)
+
+
+def _prepare_status(new: ReplicaSet, old: ReplicaSet) -> ReplicaSet:
+    return replace(old, status=new.status)
+
+
+def _validate(replica_set: ReplicaSet, problems: Problems) -> None:
+    spec = replica_set.spec
+    problems.not_negative("spec.replicas", spec.replicas)
+    problems.not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    validate_selector(spec.selector, spec.template, "replicaset", problems)
+    validate_template(spec.template, "ReplicaSet", problems)
+
+
+def _validate_update(new: ReplicaSet, old: ReplicaSet, problems: Problems) -> None:
+    if new.spec.selector != old.spec.selector:
+        problems.immutable("spec.selector", new.spec.selector)
+
+
+def _validate_status(new: ReplicaSet, old: ReplicaSet, problems: Problems) -> None:
+    status = new.status
+    for name, value in (
+        ("replicas", status.replicas),
+        ("fullyLabeledReplicas", status.fully_labeled_replicas),
+        ("readyReplicas", status.ready_replicas),
+        ("availableReplicas", status.available_replicas),
+    ):
+        problems.not_negative(f"status.{name}", value)
+        if value is not None and value > status.replicas:
+            problems.invalid(f"status.{name}", value, "cannot be greater than status.replicas")
+
+
+def _select(replica_set: ReplicaSet) -> Mapping[str, str]:
+    return {"status.replicas": str(replica_set.status.replicas)}
+
+
+def _read_scale(replica_set: ReplicaSet) -> tuple[int, int, str]:
+    selector = str(selector_of(replica_set.spec.selector))
+    return replica_set.spec.replicas or 0, replica_set.status.replicas, selector
+
+
+def _write_scale(replica_set: ReplicaSet, replicas: int) -> ReplicaSet:
+    return replace(replica_set, spec=replace(replica_set.spec, replicas=replicas))
+
+
+STRATEGY = Strategy(
+    kind=REPLICA_SET,
+    default=_default,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
+    prepare_status=_prepare_status,
+    validate=_validate,
+    validate_update=_validate_update,
+    validate_status=_validate_status,
+    select=_select,
+    generation=True,
+    scaling=Scaling(read=_read_scale, write=_write_scale),
+)

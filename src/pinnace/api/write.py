@@ -1,0 +1,236 @@
+"""Carries writes to the store: create, update of a part, patch, change, delete.
+
+Used by the facade. Each write reads the newest state (pending writes included), prepares the next one and hands it to
+the store before anything else can run, so that a read-modify-write is never lost and hardly ever repeated.
+Invariant: what is answered is durable; an error about an object comes when the state it speaks of can be read.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pinnace.api.admission.namespaces import IMMORTAL
+from pinnace.api.context import Context
+from pinnace.api.deletion import Action, DeleteWish, check_preconditions, is_over, plan_deletion
+from pinnace.api.errors import already_exists, conflict, forbidden, not_found
+from pinnace.api.kinds import strategy_of
+from pinnace.api.patches import Patch, PatchType, apply_patch
+from pinnace.api.prepare import Part, World, prepare_create, prepare_update
+from pinnace.api.reads import Reader, header_of, key_of
+from pinnace.api.strategy import Strategy, meta_of, with_meta
+from pinnace.api.versions import convert, merge_stored, stored_kind
+from pinnace.kube import codec
+from pinnace.kube.kinds import NAMESPACE, Kind
+from pinnace.store.interface import (
+    Header,
+    Key,
+    KeyExists,
+    KeyMissing,
+    Record,
+    Revision,
+    RevisionConflict,
+    Store,
+)
+
+T = TypeVar("T")
+log = logging.getLogger("pinnace.api")
+
+GENERATE_TRIES = 8  # Source: Kubernetes v1.36, generic/registry/store.go, maxNameGenerationCreateAttempts
+
+
+class Writer:
+    """The only user of the store's writing half. Works on stored versions; the facade converts."""
+
+    def __init__(self, store: Store, reader: Reader, world: World) -> None:
+        self._store = store
+        self._reader = reader
+        self._world = world
+
+    # ------------------------------------------------------------------ create
+
+    async def create(self, kind: Kind[T], obj: T, namespace: str | None, context: Context) -> T:
+        """Store a new object."""
+        row = strategy_of(kind)
+        tries = GENERATE_TRIES if meta_of(obj).generate_name and not meta_of(obj).name else 1
+        while True:
+            tries -= 1
+            prepared = prepare_create(row, obj, namespace, context, self._world)
+            meta = meta_of(prepared)
+            key = key_of(kind, meta.namespace, meta.name)
+            try:
+                return await self._create(row, key, prepared, context)
+            except KeyExists:
+                if not tries:
+                    raise already_exists(kind, meta.name) from None
+            finally:
+                self._settle(row, key)
+
+    async def _create(self, row: Strategy[T], key: Key, obj: T, context: Context) -> T:
+        if context.dry_run:
+            if self._store.latest(key) is not None:
+                await self._store.settled(key)
+                raise KeyExists(key)
+            return obj
+        built: list[T] = []
+        await self._store.create(key, self._build(row, key, obj, built))
+        return built[0]
+
+    def _build(
+        self, row: Strategy[T], key: Key, obj: T, built: list[T]
+    ) -> Callable[[Revision], tuple[Header, bytes]]:
+        def build(revision: Revision) -> tuple[Header, bytes]:
+            stored: Any = with_meta(obj, resource_version=str(revision))
+            built.append(stored)
+            self._reader.cache.put(key, revision, stored)
+            return header_of(row, key, stored), codec.encode(stored)
+
+        return build
+
+    # ------------------------------------------------------------------ update
+
+    async def update(self, kind: Kind[T], obj: T, namespace: str | None, part: Part, context: Context) -> T:
+        """Replace a part of an object; the object's resourceVersion, if it has one, must be the newest."""
+        row = strategy_of(kind)
+        meta = meta_of(obj)
+        key = key_of(kind, namespace or meta.namespace, meta.name)
+        if row.create_on_update and part is Part.MAIN and self._store.latest(key) is None:
+            return await self.create(kind, with_meta(obj, resource_version=""), namespace, context)
+
+        def supersede(old: T) -> T:
+            return obj
+
+        return await self.change(kind, key, supersede, part, context, checked=True)
+
+    async def change(
+        self,
+        kind: Kind[T],
+        key: Key,
+        fn: Callable[[T], T],
+        part: Part,
+        context: Context,
+        *,
+        checked: bool = False,
+        prepared: bool = False,
+    ) -> T:
+        """Read, apply `fn`, prepare, write; with `checked`, what `fn` returns must carry the newest revision or none.
+
+        `prepared` takes what `fn` returns as it is: for the few writes that rules for callers don't bind.
+        """
+        row = strategy_of(kind)
+        while True:
+            record = await self._latest(kind, key)
+            old = self._reader.decode(kind, record)
+            new = fn(old)
+            if checked:
+                await self._check_revision(row, key, meta_of(new).resource_version, record)
+            try:
+                if new is old or new == old:
+                    await self._store.settled(key)
+                    return old
+                if not prepared:
+                    new = prepare_update(row, new, old, part, context, self._world)
+                return await self._replace(row, record, old, new, context)
+            except RevisionConflict:
+                continue  # the store saw a write that we did not: read again
+            except KeyMissing:
+                raise not_found(kind, key.name) from None
+            finally:
+                self._settle(row, key)
+
+    async def _latest(self, kind: Kind[Any], key: Key) -> Record:
+        record = self._store.latest(key)
+        if record is None:
+            await self._store.settled(key)
+            raise not_found(kind, key.name)
+        return record
+
+    async def _check_revision(self, row: Strategy[Any], key: Key, wanted: str, record: Record) -> None:
+        if wanted == str(record.revision):
+            return
+        if wanted or not row.unconditional_update:
+            await self._store.settled(key)
+            raise conflict(row.kind, key.name)
+
+    async def _replace(self, row: Strategy[T], record: Record, old: T, new: T, context: Context) -> T:
+        key = record.header.key
+        if new == old:
+            await self._store.settled(key)
+            return old
+        if context.dry_run:
+            return new
+        built: list[T] = []
+        build = self._build(row, key, new, built)
+        if is_over(row, new):
+            await self._store.delete(key, record.revision, build)
+            self._reader.cache.forget(key)
+        else:
+            await self._store.update(key, record.revision, build)
+        return built[0]
+
+    # ------------------------------------------------------------------ patch
+
+    async def patch(self, kind: Kind[T], key: Key, patch: Patch, part: Part, context: Context) -> T:
+        """Apply a patch to the newest state, in the kind's own version."""
+        if patch.type is PatchType.APPLY and self._store.latest(key) is None:
+            return await self._create_applied(kind, key, patch, context)
+
+        def patched(old: Any) -> Any:
+            shown: Any = convert(old, kind)
+            document = apply_patch(kind, codec.to_json(shown), patch, context)
+            document.setdefault("metadata", {}).setdefault("name", key.name)
+            return merge_stored(codec.from_json(kind, document), old)
+
+        return convert(await self.change(stored_kind(kind), key, patched, part, context, checked=True), kind)
+
+    async def _create_applied(self, kind: Kind[T], key: Key, patch: Patch, context: Context) -> T:
+        document = apply_patch(kind, {}, patch, context)
+        obj = codec.from_json(kind, document)
+        stored = stored_kind(kind)
+        return convert(await self.create(stored, convert(obj, stored), key.namespace or None, context), kind)
+
+    # ------------------------------------------------------------------ delete
+
+    async def delete(self, kind: Kind[T], key: Key, wish: DeleteWish, context: Context) -> tuple[T, bool]:
+        """Delete; return the object, and whether it is gone."""
+        row = strategy_of(kind)
+        if kind is NAMESPACE and key.name in IMMORTAL:
+            raise forbidden(kind, key.name, "this namespace may not be deleted")
+        while True:
+            record = await self._latest(kind, key)
+            old = self._reader.decode(kind, record)
+            try:
+                check_preconditions(row, old, wish)
+                plan = plan_deletion(row, old, wish, self._world.clock.now())
+                return await self._carry_out(row, record, plan.action, plan.object, context)
+            except RevisionConflict:
+                continue
+            except KeyMissing:
+                raise not_found(kind, key.name) from None
+            finally:
+                self._settle(row, key)
+
+    async def _carry_out(
+        self, row: Strategy[T], record: Record, action: Action, obj: T, context: Context
+    ) -> tuple[T, bool]:
+        key = record.header.key
+        if action is Action.NOTHING or context.dry_run:
+            await self._store.settled(key)
+            return obj, action is Action.REMOVE
+        built: list[T] = []
+        build = self._build(row, key, obj, built)
+        if action is Action.REMOVE:
+            await self._store.delete(key, record.revision, build)
+            self._reader.cache.forget(key)
+        else:
+            await self._store.update(key, record.revision, build)
+        return built[0], action is Action.REMOVE
+
+    # ------------------------------------------------------------------ addresses
+
+    def _settle(self, row: Strategy[Any], key: Key) -> None:
+        """Let an object hold what its newest state says, whatever became of the write."""
+        if row.allocation is None:
+            return
+        record = self._store.latest(key)
+        obj = None if record is None else self._reader.decode(row.kind, record)
+        self._world.addresses.settle(key, row.allocation.claim(obj) if obj is not None else None)

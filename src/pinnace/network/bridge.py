@@ -211,7 +211,10 @@ class Network:
         links.write_sysctl(
             f"{here}/route_localnet", "1"
         )  # 127.0.0.1:PORT of the host is translated to a pod's address
-        links.write_sysctl(f"{here}/send_redirects", "0")  # pods must not learn to bypass the gateway
+        # Pods must not learn to bypass the gateway. The kernel takes "all" or the device's own, so both must be 0; other
+        # devices keep theirs, which is 1 unless somebody wanted otherwise.
+        links.write_sysctl(f"{here}/send_redirects", "0")
+        links.write_sysctl("net/ipv4/conf/all/send_redirects", "0")
         links.write_sysctl(f"{here}/rp_filter", "2")  # strict checking would drop answers to 127.0.0.1
         links.write_sysctl(f"net/ipv6/conf/{self.bridge}/disable_ipv6", "1")
         links.add_address(kernel, index, addresses.gateway, addresses.network.prefixlen)

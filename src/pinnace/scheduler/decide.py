@@ -1,0 +1,105 @@
+"""Decides where one pod runs: the scheduler's pure core.
+
+Called by `scheduler.py` and by whoever wants to know what would happen. No clock, no I/O. `memory` only saves time.
+Invariant: a placement names a node that every plugin accepts, and none that they accept has a higher score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pinnace.base.chance import Chance
+from pinnace.scheduler.class_memory import ClassMemory, Memory
+from pinnace.scheduler.cluster import Cluster
+from pinnace.scheduler.facts import PodFacts
+from pinnace.scheduler.framework import Judge, Rejection
+from pinnace.scheduler.messages import render_unschedulable
+from pinnace.scheduler.plugins import NODE_PLUGINS, PODS_PLUGINS
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The pod runs on `node`, one of `ties` best of the `feasible` nodes, all with this `score`."""
+
+    node: str
+    score: int
+    ties: int
+    feasible: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unschedulable:
+    """No node takes the pod. Shape: `rejections` by node, every node of the cluster."""
+
+    rejections: Mapping[str, Rejection]
+    may_preempt: bool = True
+
+    @property
+    def plugins(self) -> frozenset[str]:
+        """The plugins that turned nodes down."""
+        return frozenset(rejection.plugin for rejection in self.rejections.values())
+
+    @property
+    def message(self) -> str:
+        """The facts in Kubernetes' words, as the condition and the event say them."""
+        return render_unschedulable(self.rejections.values(), self.may_preempt)
+
+
+Decision = Placement | Unschedulable
+
+
+def new_memory() -> Memory:
+    """Return an empty memory for `schedule`."""
+    return Memory(NODE_PLUGINS)
+
+
+def schedule(pod: PodFacts, cluster: Cluster, chance: Chance, memory: Memory | None = None) -> Decision:
+    """Return one of the nodes that suit the pod best, at random, or why none takes it."""
+    remembered = (memory or new_memory()).recall(pod, cluster)
+    judges = [
+        (judge, plugin.weight)
+        for plugin in PODS_PLUGINS
+        if (judge := plugin.prepare(pod, cluster)) is not None
+    ]
+    if judges:
+        return _schedule_among(pod, cluster, chance, remembered, judges)
+    ranking = remembered.ranking
+    if not ranking:
+        return Unschedulable(dict(remembered.rejections), pod.may_preempt)
+    score, best = ranking.best()
+    return Placement(_choose(best, chance), score, len(best), len(ranking))
+
+
+def _schedule_among(
+    pod: PodFacts,
+    cluster: Cluster,
+    chance: Chance,
+    remembered: ClassMemory,
+    judges: Sequence[tuple[Judge, int]],
+) -> Decision:
+    """Decide where other pods count too: the judges are asked about every node that the node plugins accept."""
+    rejections = dict(remembered.rejections)
+    nodes = []
+    for name in remembered.feasible:
+        node = cluster.nodes[name]
+        for judge, _ in judges:
+            rejection = judge.filter(node)
+            if rejection is not None:
+                rejections[name] = rejection
+                break
+        else:
+            nodes.append(node)
+    if not nodes:
+        return Unschedulable(rejections, pod.may_preempt)
+    totals = {node.name: remembered.ranking.score(node.name) for node in nodes}
+    for judge, weight in judges:
+        for name, score in judge.scores(nodes).items():
+            totals[name] += weight * score
+    highest = max(totals.values())
+    best = [name for name, total in totals.items() if total == highest]
+    return Placement(_choose(best, chance), highest, len(best), len(nodes))
+
+
+def _choose(names: Sequence[str], chance: Chance) -> str:
+    return names[0] if len(names) == 1 else names[int(chance.random() * len(names))]

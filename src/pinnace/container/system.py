@@ -58,6 +58,15 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags))
 
 
+def setns(path: str) -> None:
+    """Let the calling thread enter the namespace that a file stands for; see setns(2). The thread must end afterwards."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, 0), path)
+    finally:
+        os.close(descriptor)
+
+
 def inotify_init() -> int:
     """Return a non-blocking inotify descriptor."""
     return _check(_libc.inotify_init1(_IN_FLAGS))

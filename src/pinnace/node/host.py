@@ -1,0 +1,360 @@
+"""Makes pods real with sandboxes: the agent's `PodMachine` on this machine. A doer.
+
+Its files for a pod stand in `<home>/node/<uid>/`: volumes, logs, termination messages. What the pod's objects mean is
+decided in `specs`, `environment` and `volumes`; what was there before a restart is read in `adoption`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pinnace.api.facade import Api
+from pinnace.base.clock import Clock
+from pinnace.base.errors import HostError, PinnaceError, UserError
+from pinnace.container.exits import ExitFact
+from pinnace.container.logs import LogOptions
+from pinnace.container.system import mount, unmount
+from pinnace.kube import kinds
+from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.node.adoption import read_facts
+from pinnace.node.checks import Exec, run_hook
+from pinnace.node.environment import Lookups, MissingReference, NodeFacts, compute_environment
+from pinnace.node.facts import PodFacts
+from pinnace.node.machine import Ended, Started, StartFailure
+from pinnace.node.specs import (
+    DnsFacts,
+    compute_container_spec,
+    compute_sandbox_spec,
+    container_id,
+    sandbox_id,
+)
+from pinnace.node.volumes import Directory, VolumePlan, plan_volumes, write_volumes
+from pinnace.sandbox.sandboxes import Sandboxes
+from pinnace.sandbox.spec import ContainerHandle, ContainerSpec
+
+log = logging.getLogger("pinnace.node")
+
+MESSAGE_LIMIT = 4096  # Source: pkg/kubelet/container, MaxContainerTerminationMessageLength
+MESSAGE_LOG_LIMIT = 2048  # Source: same file, MaxContainerTerminationMessageLogLength
+SANDBOX_PREFIX = "pod-"
+
+
+class Drainer(Protocol):
+    """The part of the Service proxy that a terminating pod needs."""
+
+    async def settled(self, address: str, *, timeout_s: float | None = None) -> bool: ...
+
+    async def drained(
+        self, address: str, *, timeout_s: float, active_within_s: float | None = None
+    ) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalImage:
+    """What a start needs of an image. `user` is the image's own, "" for root."""
+
+    id: str
+    user: str = ""
+
+
+FindImage = Callable[[str], LocalImage | None]
+
+
+class HostMachine:
+    """The pods of one node, in sandboxes of this machine."""
+
+    def __init__(
+        self,
+        api: Api,
+        sandboxes: Sandboxes,
+        find_image: FindImage,
+        drainer: Drainer,
+        clock: Clock,
+        *,
+        home: Path,
+        node: NodeFacts,
+        dns: Callable[[], DnsFacts],
+    ) -> None:
+        self._api = api
+        self._sandboxes = sandboxes
+        self._find_image = find_image
+        self._drainer = drainer
+        self._clock = clock
+        self._home = home / "node"
+        self._node = node
+        self._dns = dns
+        self._volumes: dict[str, dict[str, Path]] = {}
+        self._exits = sandboxes.exits()  # before anything is adopted, so that no end is missed
+
+    # --- what is there ---------------------------------------------------------------------------------------------
+
+    async def adopt(self, pods: Mapping[str, Pod]) -> dict[str, PodFacts]:
+        now = self._clock.now()
+        found: dict[str, PodFacts] = {}
+        for sandbox in self._sandboxes.list_sandboxes():
+            if not sandbox.id.startswith(SANDBOX_PREFIX):
+                continue
+            uid = sandbox.id.removeprefix(SANDBOX_PREFIX)
+            handles = self._sandboxes.list_containers(sandbox.id)
+            found[uid] = read_facts(pods.get(uid), sandbox, handles, now)
+        for uid, pod in pods.items():
+            if uid not in found:
+                found[uid] = read_facts(pod, None, (), now)
+        return found
+
+    async def ends(self) -> AsyncIterator[Ended]:
+        async for fact in self._exits:
+            handle = self._sandboxes.get_container(fact.container_id)
+            if handle is not None and handle.sandbox_id.startswith(SANDBOX_PREFIX):
+                yield await self._describe_end(handle, fact)
+
+    async def _describe_end(self, handle: ContainerHandle, fact: ExitFact) -> Ended:
+        uid = handle.sandbox_id.removeprefix(SANDBOX_PREFIX)
+        try:
+            message = await self._read_message(uid, handle, fact)
+        except OSError as error:
+            message = f"the termination message can't be read: {error.strerror}"
+        return Ended(
+            uid,
+            handle.spec.name,
+            handle.id,
+            fact.exit_code,
+            fact.finished_at,
+            signal=fact.signal,
+            oom_killed=fact.oom_killed,
+            message=message
+            if fact.known
+            else "The container could not be located when its end was looked for",
+        )
+
+    async def _read_message(self, uid: str, handle: ContainerHandle, fact: ExitFact) -> str:
+        path = self._message_file(uid, handle.id)
+        text = path.read_bytes()[:MESSAGE_LIMIT].decode(errors="replace") if path.exists() else ""
+        policy = handle.spec.labels.get("termination-message-policy")
+        if text or policy != "FallbackToLogsOnError" or fact.exit_code == 0:
+            return text
+        pieces = [chunk.data async for chunk in self._sandboxes.logs(handle.id, LogOptions(tail=80))]
+        return b"".join(pieces)[-MESSAGE_LOG_LIMIT:].decode(errors="replace")
+
+    # --- the pod -----------------------------------------------------------------------------------------------------
+
+    async def make_sandbox(self, pod: Pod) -> tuple[str, str]:
+        sandbox = await self._sandboxes.create_sandbox(compute_sandbox_spec(pod, self._dns()))
+        return sandbox.id, sandbox.ip
+
+    async def prepare_volumes(self, pod: Pod, ip: str) -> None:
+        root = self._folder(pod.metadata.uid) / "volumes"
+        plans = plan_volumes(pod, pod_ip=ip, node=self._node, lookups=self._lookups(pod))
+        group = pod.spec.security_context.fs_group if pod.spec.security_context else None
+        self._volumes[pod.metadata.uid] = await asyncio.to_thread(_make_volumes, root, plans, group)
+
+    async def release_sandbox(self, uid: str) -> None:
+        await self._sandboxes.stop_sandbox(sandbox_id(uid))
+
+    async def remove_pod(self, uid: str) -> None:
+        await self._sandboxes.remove_sandbox(sandbox_id(uid))
+        self._volumes.pop(uid, None)
+        folder = self._folder(uid)
+        if folder.exists():
+            await asyncio.to_thread(remove_folder, folder)
+
+    async def drain(self, pod: Pod, ip: str, timeout_s: float) -> None:
+        began = self._clock.monotonic()
+        await self._drainer.settled(ip, timeout_s=timeout_s)
+        left_s = timeout_s - (self._clock.monotonic() - began)
+        if left_s > 0:
+            await self._drainer.drained(ip, timeout_s=left_s)
+
+    # --- its containers ------------------------------------------------------------------------------------------------
+
+    async def start_container(self, pod: Pod, container: Container, attempt: int, ip: str) -> Started:
+        uid = pod.metadata.uid
+        image = self._find_or_fail(container)
+        spec = self._compose(pod, container, attempt, ip, image)
+        try:
+            await asyncio.to_thread(self._prepare_files, uid, spec)
+            await self._sandboxes.create_container(sandbox_id(uid), spec)
+        except PinnaceError as error:
+            raise StartFailure("CreateContainerError", error.message, hint=error.hint) from error
+        except OSError as error:
+            raise StartFailure("CreateContainerError", str(error)) from error
+        try:
+            await self._sandboxes.start(spec.id)
+        except HostError as error:
+            await self._sandboxes.remove_container(spec.id)
+            raise StartFailure("RunContainerError", error.stderr or error.message, hint=error.hint) from error
+        await self._run_post_start(pod, container, spec.id, ip)
+        if attempt > 0:
+            await self._forget_attempts(uid, container.name, attempt)
+        pulled = f'Container image "{container.image}" already present on machine'
+        return Started(spec.id, image.id, pulled)
+
+    def _find_or_fail(self, container: Container) -> LocalImage:
+        try:
+            image = self._find_image(container.image)
+        except UserError as error:
+            raise StartFailure(
+                "InvalidImageName", f'Failed to apply default image tag "{container.image}": {error.message}'
+            ) from error
+        if image is not None:
+            return image
+        name = container.image
+        if container.image_pull_policy == "Never":
+            raise StartFailure(
+                "ErrImageNeverPull", f'Container image "{name}" is not present with pull policy of Never'
+            )
+        raise StartFailure(
+            "ErrImagePull",
+            f'Container image "{name}" is not in the local store, and no registry can be asked for it: '
+            f"build it (pinnace build -t {name} .) or bring it in (pinnace import FILE {name})",
+            backoff_reason="ImagePullBackOff",
+        )
+
+    def _compose(
+        self, pod: Pod, container: Container, attempt: int, ip: str, image: LocalImage
+    ) -> ContainerSpec:
+        uid = pod.metadata.uid
+        try:
+            env = compute_environment(pod, container, pod_ip=ip, node=self._node, lookups=self._lookups(pod))
+            spec = compute_container_spec(
+                pod,
+                container,
+                attempt,
+                image_id=image.id,
+                image_user=image.user,
+                env=env,
+                volumes=self._volumes.get(uid, {}),
+                termination_file=self._message_file(uid, container_id(uid, container.name, attempt)),
+                log_path=self.log_path(uid, container.name, attempt),
+                node_memory_bytes=self._node.memory_bytes,
+            )
+        except MissingReference as error:
+            raise StartFailure("CreateContainerConfigError", error.message, hint=error.hint) from error
+        except UserError as error:
+            raise StartFailure("CreateContainerConfigError", error.message, hint=error.hint) from error
+        return spec
+
+    def _prepare_files(self, uid: str, spec: ContainerSpec) -> None:
+        """Make what is mounted as a file, and the folders that subPaths name."""
+        message = self._message_file(uid, spec.id)
+        message.parent.mkdir(parents=True, exist_ok=True)
+        message.touch(mode=0o666)
+        message.chmod(0o666)
+        Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+        volumes = self._folder(uid) / "volumes"
+        for one in spec.mounts:
+            source = Path(one.source)
+            if source.is_relative_to(volumes) and not source.exists():
+                source.mkdir(parents=True, exist_ok=True)
+
+    async def _run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> None:
+        hook = container.lifecycle.post_start if container.lifecycle else None
+        if hook is None:
+            return
+        result = await run_hook(hook, container, ip, self._exec_in(container_id), timeout_s=300.0)
+        if not result.success:
+            self._sandboxes.kill(container_id, signal.SIGKILL)
+            await self._api.record_event(
+                pod,
+                "Warning",
+                "FailedPostStartHook",
+                f"PostStartHook failed: {result.output}",
+                component="kubelet",
+            )
+
+    async def _forget_attempts(self, uid: str, name: str, attempt: int) -> None:
+        """Remove earlier attempts; the log of the last one stays for `kubectl logs --previous`."""
+        for handle in self._sandboxes.list_containers(sandbox_id(uid)):
+            known = int(handle.spec.labels.get("io.kubernetes.container.attempt", "0"))
+            if handle.spec.name == name and known < attempt:
+                await self._sandboxes.remove_container(handle.id)
+                self._message_file(uid, handle.id).unlink(missing_ok=True)
+        if attempt > 1:
+            for path in self.log_path(uid, name, attempt - 2).parent.glob(f"{attempt - 2}.log*"):
+                path.unlink(missing_ok=True)
+
+    async def stop_container(
+        self, pod: Pod, container: Container, container_id: str, ip: str, grace_s: float
+    ) -> None:
+        handle = self._sandboxes.get_container(container_id)
+        if handle is None:
+            return
+        if grace_s <= 0:
+            self._sandboxes.kill(container_id, signal.SIGKILL)
+            return
+        hook = container.lifecycle.pre_stop if container.lifecycle else None
+        if hook is not None:
+            result = await run_hook(hook, container, ip, self._exec_in(container_id), timeout_s=grace_s)
+            if not result.success:
+                await self._api.record_event(
+                    pod,
+                    "Warning",
+                    "FailedPreStopHook",
+                    f"PreStopHook failed: {result.output}",
+                    component="kubelet",
+                )
+        name = (container.lifecycle.stop_signal if container.lifecycle else "") or handle.stop_signal
+        self._sandboxes.kill(container_id, signal.Signals[name])
+
+    async def kill_container(self, container_id: str) -> None:
+        self._sandboxes.kill(container_id, signal.SIGKILL)
+
+    async def run_in(
+        self, container_id: str, command: tuple[str, ...], timeout_s: float
+    ) -> tuple[int, bytes]:
+        output = await self._sandboxes.run_exec(container_id, command, timeout_s=timeout_s)
+        return output.exit_code, output.stdout + output.stderr + output.failure.encode()
+
+    def _exec_in(self, container_id: str) -> Exec:
+        async def execute(command: tuple[str, ...], timeout_s: float) -> tuple[int, bytes]:
+            return await self.run_in(container_id, command, timeout_s)
+
+        return execute
+
+    # --- files ---------------------------------------------------------------------------------------------------------
+
+    def log_path(self, uid: str, name: str, attempt: int) -> Path:
+        """Return where the log of one attempt is."""
+        return self._folder(uid) / "logs" / name / f"{attempt}.log"
+
+    def _folder(self, uid: str) -> Path:
+        return self._home / uid
+
+    def _message_file(self, uid: str, container_id: str) -> Path:
+        return self._folder(uid) / "messages" / container_id
+
+    def _lookups(self, pod: Pod) -> Lookups:
+        namespace = pod.metadata.namespace
+        return Lookups(
+            config_map=lambda name: self._api.find(kinds.CONFIG_MAP, namespace, name),
+            secret=lambda name: self._api.find(kinds.SECRET, namespace, name),
+            services=self._api.list(kinds.SERVICE, namespace),
+            kubernetes_service=self._api.find(kinds.SERVICE, "default", "kubernetes"),
+        )
+
+
+def _make_volumes(root: Path, plans: tuple[VolumePlan, ...], group: int | None) -> dict[str, Path]:
+    for plan in plans:
+        place = root / plan.name
+        if isinstance(plan, Directory) and plan.memory_bytes is not None and not place.is_mount():
+            place.mkdir(parents=True, exist_ok=True)
+            size = f"size={plan.memory_bytes}," if plan.memory_bytes else ""
+            mount("tmpfs", str(place), "tmpfs", data=f"{size}mode=1777")
+    return write_volumes(root, plans, group=group)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a pod's files, after unmounting what is mounted among them."""
+    for place in (folder / "volumes").glob("*"):
+        if place.is_mount():
+            with contextlib.suppress(OSError, HostError):
+                unmount(str(place))
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,111 @@
+"""Serves the parts of an object that have an address of their own: one row each.
+
+`status` and `finalize` are an object's own reads and writes; the streaming ones live in `logs.py`, `sessions.py` and
+`forwarding.py`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from pinnace.base.errors import ApiError, Reason
+from pinnace.kube import kinds
+from pinnace.kube.codec import encode
+from pinnace.kubeapi.answers import answer, answer_json
+from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.errors import build_success
+from pinnace.kubeapi.forwarding import serve_port_forward
+from pinnace.kubeapi.logs import serve_log
+from pinnace.kubeapi.negotiation import OBJECT_ONLY, negotiate
+from pinnace.kubeapi.presenting import finish
+from pinnace.kubeapi.reading import serve_get
+from pinnace.kubeapi.sessions import serve_attach, serve_exec
+from pinnace.kubeapi.writing import complete, read_object, read_patch, serve_patch, serve_update
+
+Serve = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+async def serve_get_scale(call: Call) -> web.StreamResponse:
+    """Answer with how many replicas there should be and are."""
+    return _show_scale(call, call.api.get_scale(call.kind, call.namespace, call.name))
+
+
+async def serve_update_scale(call: Call) -> web.StreamResponse:
+    """Set how many replicas there should be."""
+    scale = await read_object(call, kinds.SCALE)
+    if scale.metadata.name and scale.metadata.name != call.name:
+        raise ApiError(
+            Reason.BAD_REQUEST,
+            f"the name of the object ({scale.metadata.name}) does not match the name on the URL ({call.name})",
+        )
+    return _show_scale(
+        call, await complete(call, call.api.update_scale(call.kind, scale, context=call.context))
+    )
+
+
+async def serve_patch_scale(call: Call) -> web.StreamResponse:
+    """Change how many replicas there should be."""
+    patch = await read_patch(call, kinds.SCALE)
+    write = call.api.patch_scale(call.kind, call.namespace, call.name, patch, context=call.context)
+    return _show_scale(call, await complete(call, write))
+
+
+def _show_scale(call: Call, scale: Any) -> web.Response:
+    wanted = negotiate(call.accept, OBJECT_ONLY)
+    body = finish(encode(scale), wanted)
+    return answer(body, content_type=wanted.content_type, warnings=call.warnings)
+
+
+async def serve_binding(call: Call) -> web.StreamResponse:
+    """Bind a pod to a node, as a scheduler does."""
+    binding = await read_object(call, kinds.BINDING)
+    name = call.name or binding.metadata.name
+    if not binding.target.name:
+        raise ApiError(Reason.BAD_REQUEST, "binding.target.name is required")
+    uid = binding.metadata.uid
+    await complete(
+        call, call.api.bind(call.namespace, name, binding.target.name, uid=uid, context=call.context)
+    )
+    return answer_json({**build_success(), "code": 201}, status=201, warnings=call.warnings)
+
+
+async def serve_eviction(call: Call) -> web.StreamResponse:
+    """Delete a pod for somebody who drains its node."""
+    eviction = await read_object(call, kinds.EVICTION)
+    options = eviction.delete_options
+    grace_s = options.grace_period_seconds if options is not None else None
+    before = options.preconditions if options is not None else None
+    uid = before.uid if before is not None else ""
+    if options is not None and options.dry_run:
+        call.dry_run = True
+    await complete(
+        call,
+        call.api.evict(call.namespace, call.name, grace_s=grace_s, uid=uid or None, context=call.context),
+    )
+    return answer_json({**build_success(), "code": 201}, status=201, warnings=call.warnings)
+
+
+# (subresource, method) → who serves it. "status" and the like are reads and writes of the object itself.
+SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
+    ("status", "GET"): serve_get,
+    ("status", "PUT"): serve_update,
+    ("status", "PATCH"): serve_patch,
+    ("finalize", "PUT"): serve_update,
+    ("ephemeralcontainers", "GET"): serve_get,
+    ("ephemeralcontainers", "PATCH"): serve_patch,
+    ("resize", "GET"): serve_get,
+    ("resize", "PATCH"): serve_patch,
+    ("scale", "GET"): serve_get_scale,
+    ("scale", "PUT"): serve_update_scale,
+    ("scale", "PATCH"): serve_patch_scale,
+    ("binding", "POST"): serve_binding,
+    ("eviction", "POST"): serve_eviction,
+    ("log", "GET"): serve_log,
+    ("exec", "GET"): serve_exec,
+    ("exec", "POST"): serve_exec,
+    ("attach", "GET"): serve_attach,
+    ("attach", "POST"): serve_attach,
+    ("portforward", "GET"): serve_port_forward,
+    ("portforward", "POST"): serve_port_forward,
+}

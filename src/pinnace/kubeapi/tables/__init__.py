@@ -1,0 +1,53 @@
+"""The tables that `kubectl get` prints, one file per kind; the next one is a file and a row here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pinnace.kube import kinds
+from pinnace.kube.kinds import Kind
+from pinnace.kubeapi.tables import (
+    config_maps,
+    deployments,
+    endpoint_slices,
+    endpoints,
+    events,
+    horizontal_pod_autoscalers,
+    leases,
+    namespaces,
+    nodes,
+    pods,
+    replica_sets,
+    secrets,
+    service_accounts,
+    services,
+)
+from pinnace.kubeapi.tables.columns import AGE, NAME, Table, render_since
+
+# By the store's resource: all versions of a kind have one table, made from the stored one.
+TABLES: Mapping[str, Table[Any]] = {
+    kinds.CONFIG_MAP.resource: config_maps.TABLE,
+    kinds.DEPLOYMENT.resource: deployments.TABLE,
+    kinds.ENDPOINT_SLICE.resource: endpoint_slices.TABLE,
+    kinds.ENDPOINTS.resource: endpoints.TABLE,
+    kinds.EVENT.resource: events.TABLE,
+    kinds.HORIZONTAL_POD_AUTOSCALER.resource: horizontal_pod_autoscalers.TABLE,
+    kinds.LEASE.resource: leases.TABLE,
+    kinds.NAMESPACE.resource: namespaces.TABLE,
+    kinds.NODE.resource: nodes.TABLE,
+    kinds.POD.resource: pods.TABLE,
+    kinds.REPLICA_SET.resource: replica_sets.TABLE,
+    kinds.SECRET.resource: secrets.TABLE,
+    kinds.SERVICE_ACCOUNT.resource: service_accounts.TABLE,
+    kinds.SERVICE.resource: services.TABLE,
+}
+
+# Source: Kubernetes v1.36, apiserver/pkg/registry/rest/table.go: kinds without columns of their own.
+PLAIN: Table[Any] = Table(
+    columns=(NAME, AGE),
+    cells=lambda obj, now: (obj.metadata.name, render_since(obj.metadata.creation_timestamp, now)),
+)
+
+
+def table_of(kind: Kind[Any]) -> Table[Any]:
+    """Return the kind's table; one of name and age where it has none of its own."""
+    return TABLES.get(kind.resource, PLAIN)

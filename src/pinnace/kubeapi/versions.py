@@ -1,0 +1,24 @@
+"""Gives a record's bytes in the version that a client asked for. Pure.
+
+Most kinds have one version, and then the stored bytes are the answer as they are: nothing is decoded. The write path's
+cache is not used on purpose: a record shown here may be one that the store never held (a dry run, a former state).
+"""
+
+from typing import Any
+
+from pinnace.api.versions import convert, stored_kind
+from pinnace.kube.codec import decode, encode
+from pinnace.kube.kinds import Kind
+from pinnace.store.interface import Record
+
+
+def decode_record(kind: Kind[Any], record: Record) -> Any:
+    """Return the record's object, in the version in which its kind is kept."""
+    return decode(stored_kind(kind), record.value)
+
+
+def render_record(kind: Kind[Any], record: Record) -> bytes:
+    """Return the record's object as JSON in the kind's version."""
+    if stored_kind(kind) is kind:
+        return record.value
+    return encode(convert(decode_record(kind, record), kind))

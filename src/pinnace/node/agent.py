@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from pinnace.api.events import refer_to
 from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
@@ -428,15 +429,10 @@ class NodeAgent:
     def _event(self, pod: Pod, type: str, reason: str, message: str, *, field: str = "") -> None:
         if not message:
             return
+        about = msgspec.structs.replace(refer_to(pod), field_path=field)
         self._tasks.spawn(
             self._api.record_event(
-                pod,
-                type,
-                reason,
-                message,
-                component=COMPONENT,
-                host=self._settings.node_name,
-                field_path=field,
+                about, type, reason, message, component=COMPONENT, host=self._settings.node_name
             ),
             f"event {reason}",
         )

@@ -1,0 +1,77 @@
+"""A machine that runs nothing: pods are pretended, ends are told by the test. On virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from pinnace.base.clock import Clock
+from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.node.facts import PodFacts
+from pinnace.node.machine import Ended, Started, StartFailure
+from pinnace.node.specs import container_id, sandbox_id
+
+
+class FakeMachine:
+    """Remembers every call in `log`; containers end when told to stop, or by `end`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.log: list[str] = []
+        self.missing_images: set[str] = set()
+        self.stubborn: set[str] = set()
+        self.running: dict[str, tuple[str, str]] = {}
+        self._ends: asyncio.Queue[Ended] = asyncio.Queue()
+
+    def end(self, container: str, code: int = 0, *, oom: bool = False) -> None:
+        uid, name = self.running.pop(container)
+        self._ends.put_nowait(Ended(uid, name, container, code, self.clock.now(), oom_killed=oom))
+
+    async def adopt(self, pods: Mapping[str, Pod]) -> dict[str, PodFacts]:
+        return {}
+
+    async def ends(self) -> AsyncIterator[Ended]:
+        while True:
+            yield await self._ends.get()
+
+    async def make_sandbox(self, pod: Pod) -> tuple[str, str]:
+        self.log.append("sandbox")
+        return sandbox_id(pod.metadata.uid), "10.0.0.2"
+
+    async def prepare_volumes(self, pod: Pod, ip: str) -> None:
+        self.log.append("volumes")
+
+    async def start_container(self, pod: Pod, container: Container, attempt: int, ip: str) -> Started:
+        if container.image in self.missing_images:
+            raise StartFailure("ErrImagePull", "no such image", backoff_reason="ImagePullBackOff")
+        name = container_id(pod.metadata.uid, container.name, attempt)
+        self.running[name] = (pod.metadata.uid, container.name)
+        self.log.append(f"start {container.name} {attempt}")
+        return Started(name, "sha256:1", "present")
+
+    async def stop_container(
+        self, pod: Pod, container: Container, container_id: str, ip: str, grace_s: float
+    ) -> None:
+        self.log.append(f"stop {container.name}")
+        if container_id in self.running and container.name not in self.stubborn:
+            self.end(container_id, 143)
+
+    async def kill_container(self, container_id: str) -> None:
+        self.log.append("kill")
+        if container_id in self.running:
+            self.end(container_id, 137)
+
+    async def run_in(
+        self, container_id: str, command: tuple[str, ...], timeout_s: float
+    ) -> tuple[int, bytes]:
+        return 0, b""
+
+    async def drain(self, pod: Pod, ip: str, timeout_s: float) -> None:
+        self.log.append("drain")
+        await self.clock.sleep(1.0)
+
+    async def release_sandbox(self, uid: str) -> None:
+        self.log.append("release")
+
+    async def remove_pod(self, uid: str) -> None:
+        self.log.append("remove")

@@ -82,14 +82,15 @@ class Blobs:
         os.rename(path, self.path(digest))
         _sync_directory(self._layout.blobs)
 
-    def remove(self, digest: Digest) -> int:
-        """Remove a blob, if it is there; return the bytes that were freed."""
+    def discard(self, digest: Digest) -> Path | None:
+        """Take a blob out of the store; return where it is now, for somebody to remove (a large file takes a while)."""
+        self._serial += 1
+        target = self._layout.trash / f"blob-{os.getpid()}-{self._serial}"
         try:
-            size = self.path(digest).stat().st_size
-            self.path(digest).unlink()
+            os.rename(self.path(digest), target)
         except FileNotFoundError:
-            return 0
-        return size
+            return None
+        return target
 
 
 class BlobWriter:

@@ -17,14 +17,14 @@ HEADER = struct.Struct(">I")
 FRAME_MAX_BYTES = 64 << 20
 
 
-class Request(msgspec.Struct, frozen=True, tag="request"):
+class Request(msgspec.Struct, frozen=True, tag_field="word", tag="request"):
     """Call `function` ("package.module:name", within pinnace) with its arguments as JSON."""
 
     function: str
     job: msgspec.Raw
 
 
-class Progress(msgspec.Struct, frozen=True, tag="progress"):
+class Progress(msgspec.Struct, frozen=True, tag_field="word", tag="progress"):
     """How far a job is: what it does, how many entries, how many bytes."""
 
     what: str
@@ -32,13 +32,13 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     size: int
 
 
-class Result(msgspec.Struct, frozen=True, tag="result"):
+class Result(msgspec.Struct, frozen=True, tag_field="word", tag="result"):
     """What the function returned, as JSON."""
 
     value: msgspec.Raw
 
 
-class Failure(msgspec.Struct, frozen=True, tag="failure", omit_defaults=True):
+class Failure(msgspec.Struct, frozen=True, tag_field="word", tag="failure", omit_defaults=True):
     """What the function raised; `type` is the class's name, `trace` is only there for what nobody expected."""
 
     type: str
@@ -51,6 +51,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure", omit_defaults=True):
 
 
 Answer = Progress | Result | Failure
+_ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 def render(message: Request | Answer) -> bytes:
@@ -62,7 +63,7 @@ def render(message: Request | Answer) -> bytes:
 def parse_answer(body: bytes) -> Answer:
     """Return what a worker said. Raises: Bug."""
     try:
-        return msgspec.json.decode(body, type=Answer)  # type: ignore[arg-type]
+        return _ANSWERS.decode(body)
     except msgspec.MsgspecError as error:
         raise Bug(f"a worker said something unknown: {error}") from error
 

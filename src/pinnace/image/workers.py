@@ -20,7 +20,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from pinnace.base import spawn
-from pinnace.base.errors import HostError
+from pinnace.base.errors import HostError, PinnaceError
 from pinnace.image import frames
 
 log = logging.getLogger("pinnace.image")
@@ -41,6 +41,7 @@ class Workers:
         self._idle_s = idle_s
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def count(self) -> int:
@@ -64,10 +65,10 @@ class Workers:
             self._busy.add(worker)
             try:
                 value = await worker.ask(request, on_progress)
-            except frames.PinnaceError as error:
+            except PinnaceError:
                 if worker.broken:
                     await worker.kill()
-                raise error
+                raise
             except BaseException:
                 await worker.kill()
                 raise
@@ -82,10 +83,18 @@ class Workers:
         for worker in (*self._idle, *self._busy):
             await worker.kill()
         self._idle.clear()
+        if self._ending:
+            await asyncio.gather(*self._ending)
 
     def _rest(self, worker: _Worker) -> None:
         self._idle.append(worker)
-        worker.retire_after(self._idle_s, lambda: self._idle.remove(worker) if worker in self._idle else None)
+        worker.timer = asyncio.get_running_loop().call_later(self._idle_s, self._retire, worker)
+
+    def _retire(self, worker: _Worker) -> None:
+        self._idle.remove(worker)
+        ending = asyncio.get_running_loop().create_task(worker.kill(), name="image/worker-end")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
 
 class _Worker:
@@ -94,8 +103,7 @@ class _Worker:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.broken = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._said = b""
         self._listening = asyncio.get_running_loop().create_task(self._listen(), name="image/worker-stderr")
 
@@ -124,18 +132,9 @@ class _Worker:
             raise await self._death(request.function) from error
 
     def wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def retire_after(self, idle_s: float, leave: Callable[[], None]) -> None:
-        """End this worker when it is not needed for `idle_s`."""
-
-        def retire() -> None:
-            leave()
-            self._ending = asyncio.get_running_loop().create_task(self.kill(), name="image/worker-end")
-
-        self._timer = asyncio.get_running_loop().call_later(idle_s, retire)
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     async def kill(self) -> None:
         self.broken = True

@@ -1,0 +1,184 @@
+"""Makes layers: out of archives, and out of what a container or a build step wrote. The doer between workers and layers.
+
+Invariant: a layer gets its name only when its tree is complete and its diff id is known; what fails leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from pinnace.base import spawn
+from pinnace.base.errors import UserError
+from pinnace.image import jobs
+from pinnace.image.blobs import Blobs
+from pinnace.image.feed import fed_pipe
+from pinnace.image.layers import TREE, Layer, Layers
+from pinnace.image.leases import Lease, Leases
+from pinnace.image.trash import Trash
+from pinnace.image.workers import OnProgress, Workers
+from pinnace.oci.digest import Digest, chain_ids
+from pinnace.oci.manifest import Descriptor
+from pinnace.oci.media_types import OCI_LAYER_OF_COMPRESSION
+
+COPY_TIMEOUT_S = 3600.0
+
+Source = Path | AsyncIterable[bytes]
+
+
+class Ingest:
+    """Makes layers with worker processes."""
+
+    def __init__(self, layers: Layers, blobs: Blobs, leases: Leases, trash: Trash, workers: Workers) -> None:
+        self._layers = layers
+        self._blobs = blobs
+        self._leases = leases
+        self._trash = trash
+        self._workers = workers
+
+    async def import_archive(
+        self, source: Source, lease: Lease | None = None, on_progress: OnProgress | None = None
+    ) -> Layer:
+        """Unpack a root file system's tar (plain, gzip, zstd, xz, bzip2) into a layer whose diff id is that of our own tar.
+
+        So the archive need not be kept. Raises: UserError (a bad archive), HostError.
+        """
+        async with self._fresh_tree() as path:
+            tree = str(path / TREE)
+            async with self._readable(source) as name:
+                result = await self._workers.call(
+                    jobs.unpack_archive, jobs.UnpackJob(source=name, tree=tree, own=True), on_progress
+                )
+            assert result.own is not None
+            return self._adopt(path, result.own, lease)
+
+    async def unpack_layer(
+        self,
+        blob: Descriptor,
+        diff_ids: Sequence[Digest],
+        lease: Lease | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Layer:
+        """Unpack a layer from elsewhere, whose archive is a blob in the store; `diff_ids` are of the image up to this layer.
+
+        Raises: UserError when the archive is bad or is not the one that the configuration names; ApiError (NotFound).
+        """
+        diff_id, chain_id = diff_ids[-1], chain_ids(diff_ids)[-1]
+        there = self._layers.find(diff_id, chain_id)
+        if there is not None:
+            self._leases.hold(lease, there.key)
+            return there
+        below = [self._layers.tree(layer) for layer in self._layers.stack(diff_ids[:-1])]
+        self._leases.hold(lease, blob.digest)
+        async with self._fresh_tree() as path:
+            job = jobs.UnpackJob(
+                source=str(self._blobs.path(blob.digest)),
+                tree=str(path / TREE),
+                parents=tuple(str(tree) for tree in reversed(below)),
+                digests=True,
+            )
+            result = await self._workers.call(jobs.unpack_archive, job, on_progress)
+            if result.tar_digest != diff_id:
+                raise UserError(
+                    f"the layer {blob.digest} unpacks to {result.tar_digest}, but the image's configuration says {diff_id}",
+                    hint="the image is damaged, or somebody changed it: don't use it",
+                )
+            layer = Layer(
+                diff_id=diff_id,
+                key=chain_id if result.implied else diff_id,
+                size=result.size,
+                tar_size=result.tar_size,
+                entries=result.entries,
+                own=False,
+                blob=blob,
+            )
+            return self._keep(path, layer, lease)
+
+    async def commit_upper(
+        self, upper: Path, *, move: bool, lease: Lease | None = None, on_progress: OnProgress | None = None
+    ) -> Layer:
+        """Make a layer of an overlay's upper directory, without a tar in between.
+
+        With `move` the directory itself becomes the layer (nothing may be mounted on it any more), else a copy does.
+        Raises: UserError for a file that no layer can hold, HostError.
+        """
+        path = self._layers.begin()
+        try:
+            if move:
+                os.rename(upper, path / TREE)
+            else:
+                argv = ["cp", "-a", "--reflink=auto", "--", str(upper), str(path / TREE)]
+                await spawn.run(argv, timeout_s=COPY_TIMEOUT_S)
+            facts = await self._workers.call(jobs.seal, jobs.SealJob(tree=str(path / TREE)), on_progress)
+            return self._adopt(path, facts, lease)
+        except BaseException:
+            self._give_up(path)
+            raise
+
+    async def pack_blob(
+        self, layer: Layer, compression: str, on_progress: OnProgress | None = None
+    ) -> Descriptor:
+        """Return a layer's archive as a blob in the store, packed "gzip", "zstd" or not at all; written only if missing.
+
+        Raises: HostError when the tree is not any more what its name says.
+        """
+        if layer.blob is not None and self._blobs.has(layer.blob.digest):
+            return layer.blob
+        target = self._blobs.temporary()
+        try:
+            job = jobs.PackJob(
+                tree=str(self._layers.tree(layer)),
+                target=str(target),
+                compression=compression,
+                expected=layer.diff_id,
+            )
+            result = await self._workers.call(jobs.pack_tree, job, on_progress)
+            self._blobs.adopt(target, result.blob_digest)
+        finally:
+            target.unlink(missing_ok=True)
+        blob = Descriptor(
+            media_type=OCI_LAYER_OF_COMPRESSION[compression], digest=result.blob_digest, size=result.blob_size
+        )
+        self._layers.update(replace(layer, blob=blob))
+        return blob
+
+    def _adopt(self, path: Path, facts: jobs.TreeFacts, lease: Lease | None) -> Layer:
+        layer = Layer(
+            diff_id=facts.diff_id,
+            key=facts.diff_id,
+            size=facts.size,
+            tar_size=facts.tar_size,
+            entries=facts.entries,
+        )
+        return self._keep(path, layer, lease)
+
+    def _keep(self, path: Path, layer: Layer, lease: Lease | None) -> Layer:
+        kept, remains = self._layers.adopt(path, layer)
+        self._leases.hold(lease, kept.key)
+        self._trash.remove_later([remains])
+        return kept
+
+    @contextlib.asynccontextmanager
+    async def _fresh_tree(self) -> AsyncIterator[Path]:
+        path = self._layers.begin_tree()
+        try:
+            yield path
+        except BaseException:
+            self._give_up(path)
+            raise
+
+    def _give_up(self, path: Path) -> None:
+        if path.exists():
+            self._trash.remove_later([self._layers.throw_away(path)])
+
+    @contextlib.asynccontextmanager
+    async def _readable(self, source: Source) -> AsyncIterator[str]:
+        if isinstance(source, Path):
+            yield str(source)
+            return
+        async with fed_pipe(self._blobs.temporary(), source) as name:
+            yield name

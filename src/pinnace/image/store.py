@@ -1,0 +1,335 @@
+"""The image store: images, their names, their layers, and root filesystems made of them. The way into this room.
+
+Used by `sandbox/`, `node/`, `engine/` and `build/`; made by `daemon/`. Heavy work runs in worker processes, file work in
+threads; what is left to the loop is short.
+Invariant: an image has a name (or a nameless entry) only when its configuration and all its layers are on disk; what any
+name, root filesystem, lease or added root leads to is never removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from pinnace.base.clock import Clock, SystemClock
+from pinnace.base.errors import PinnaceError
+from pinnace.base.times import render_micro_time
+from pinnace.image import jobs, mounts, reach, views
+from pinnace.image.blobs import Blobs
+from pinnace.image.catalog import Catalog
+from pinnace.image.changes import apply_changes
+from pinnace.image.ingest import Ingest, Source
+from pinnace.image.layers import Layer, Layers, read_boot_id
+from pinnace.image.layout import Layout
+from pinnace.image.leases import Lease, Leases
+from pinnace.image.names import ImageNames, NamedImage
+from pinnace.image.removal import InUse, Removal, in_use_by_nobody, plan_removal
+from pinnace.image.rootfs import Rootfs, RootfsRecord, RootfsStore, keys_of, used_layers
+from pinnace.image.trash import Trash
+from pinnace.image.views import Image
+from pinnace.image.workers import OnProgress, Workers
+from pinnace.oci.config import ContainerConfig, History, ImageConfig, RootFs, encode
+from pinnace.oci.digest import Digest, is_digest
+from pinnace.oci.manifest import Descriptor
+from pinnace.oci.reference import parse_reference
+
+log = logging.getLogger("pinnace.image")
+
+# Source: Go's GOARCH names, as OCI image-spec v1.1, config.md asks for.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+Roots = Callable[[], Iterable[Digest]]
+
+
+class ImageStore:
+    """All images of one instance, below `root` (`<home>/images`). Call `start` before anything else, `close` at the end."""
+
+    def __init__(
+        self, root: Path, names: ImageNames, *, clock: Clock | None = None, workers: Workers | None = None
+    ) -> None:
+        boot_id = read_boot_id()
+        self._layout = Layout(root)
+        self._names = names
+        self._clock = clock or SystemClock()
+        self._leases = Leases(self._clock)
+        self._naming = asyncio.Lock()
+        self._roots: list[Roots] = []
+        self.workers = workers or Workers()
+        self.trash = Trash(self._layout)
+        self.blobs = Blobs(self._layout)
+        self.layers = Layers(self._layout, boot_id)
+        self.catalog = Catalog(names, self.blobs, self.layers)
+        self.ingest = Ingest(self.layers, self.blobs, self._leases, self.trash, self.workers)
+        self.roots = RootfsStore(self._layout, self.layers, boot_id)
+
+    async def start(self) -> None:
+        """Read what is there; clear away what a crash left half done. Raises: HostError when a record can't be read."""
+        await asyncio.to_thread(self._recover)
+        self.trash.remove_later(self.trash.leftovers())
+
+    async def close(self) -> None:
+        """End workers and removals. Root filesystems stay mounted: containers outlive the daemon."""
+        await self.trash.close()
+        await self.workers.close()
+
+    def _recover(self) -> None:
+        self._layout.make()
+        for entry in list(self._layout.ingest.iterdir()):
+            self.layers.throw_away(entry)
+        for key in self.layers.recover():
+            log.warning("layer %s was not on disk when the machine stopped, and was thrown away", key)
+        self.roots.recover()
+        self.catalog.load()
+
+    # --- finding -----------------------------------------------------------------------------------------------------
+
+    def resolve(self, text: str) -> Image | None:
+        """Return the image that a name, an id or the start of an id means."""
+        return self.catalog.resolve(text)
+
+    def require(self, text: str) -> Image:
+        """Return the image that a person means. Raises: ApiError (NotFound)."""
+        return self.catalog.require(text)
+
+    def list(self) -> tuple[Image, ...]:
+        """Return all images, those without a name too."""
+        return self.catalog.images()
+
+    def rows(self) -> tuple[views.Row, ...]:
+        """Return the lines of `images`, newest first."""
+        return views.rows(self.list())
+
+    def inspect(self, text: str) -> dict[str, Any]:
+        """Return Docker's inspect document. Raises: ApiError (NotFound)."""
+        image = self.require(text)
+        trees = [str(self.layers.tree(layer)) for layer in reversed(self.catalog.layers(image.config))]
+        graph = {"LowerDir": ":".join(trees[1:]), "UpperDir": trees[0]} if trees else {}
+        return views.inspect_document(image, {key: value for key, value in graph.items() if value})
+
+    # --- making ------------------------------------------------------------------------------------------------------
+
+    def lease(self, purpose: str) -> Lease:
+        """Begin a lease, a context that holds what is made under it. Example: with store.lease("build web") as lease: …"""
+        return self._leases.open(purpose)
+
+    def add_roots(self, roots: Roots) -> None:
+        """Ask `roots` at every collection for more to keep: image ids, layer keys, blobs. For build caches."""
+        self._roots.append(roots)
+
+    async def import_tar(
+        self,
+        source: Source,
+        reference: str | None = None,
+        changes: Sequence[str] = (),
+        *,
+        message: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> Image:
+        """Make an image of a root file system's tar, from a file or a stream; packed or not.
+
+        Raises: UserError (a bad archive, reference or change), HostError.
+        Example: import_tar(Path("rootfs.tar"), "my-base:v1", ['CMD ["bash"]'])
+        """
+        if reference is not None:
+            parse_reference(reference)
+        container = apply_changes(ContainerConfig(), changes)
+        with self.lease(f"import {reference or ''}") as lease:
+            layer = await self.ingest.import_archive(source, lease, on_progress)
+            now = render_micro_time(self._clock.now())
+            origin = str(source) if isinstance(source, Path) else "-"
+            config = ImageConfig(
+                created=now,
+                architecture=host_architecture(),
+                os="linux",
+                config=container,
+                rootfs=RootFs(),
+                history=(History(created=now, comment=message or f"Imported from {origin}"),),
+            )
+            return await self.write_image(config, (layer,), reference)
+
+    async def write_image(
+        self, config: ImageConfig, layers: Sequence[Layer], reference: str | None = None
+    ) -> Image:
+        """Store an image that has these layers, bottom first, and name it; without a reference it stays nameless.
+
+        The configuration's `rootfs` is set from the layers. When this returns, all of it is on disk.
+        Raises: UserError (the reference), ApiError (NotFound: a layer is gone), HostError.
+        """
+        full = str(parse_reference(reference)) if reference else None
+        config = replace(config, rootfs=RootFs(diff_ids=tuple(layer.diff_id for layer in layers)))
+        self.catalog.layers(config)
+        with self.lease("write image") as lease:
+            lease.hold(*keys_of(layers))
+            await self._sync_layers()
+            image_id = await asyncio.to_thread(self.blobs.write, encode(config))
+            lease.hold(image_id)
+            self.catalog.configs[image_id] = config
+            async with self._naming:
+                await self._set_name(full or image_id, image_id)
+        self._leases.release(keys_of(layers))
+        return self.catalog.image(image_id)
+
+    async def commit_layer(
+        self,
+        upper: Path,
+        *,
+        move: bool = True,
+        lease: Lease | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Layer:
+        """Make a layer of an overlay's upper directory, which is moved into the store; `move=False` copies it.
+
+        Raises: UserError for a file that no layer can hold, HostError.
+        """
+        return await self.ingest.commit_upper(upper, move=move, lease=lease, on_progress=on_progress)
+
+    async def blob_of(self, layer: Layer, compression: str = "gzip") -> Descriptor:
+        """Return a layer as a packed blob, written now if it is not there: pushing and saving need it, running doesn't."""
+        return await self.ingest.pack_blob(layer, compression)
+
+    async def _sync_layers(self) -> None:
+        """Have everything that layers hold on disk; one call for all that is new."""
+        new = self.layers.unsynced()
+        if new:
+            await asyncio.to_thread(jobs.sync_file_system, str(self._layout.root))
+            await asyncio.to_thread(self.layers.mark_synced, new)
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    async def tag(self, text: str, reference: str) -> Image:
+        """Give an image one more name. Raises: ApiError (NotFound), UserError."""
+        full = str(parse_reference(reference))
+        image = self.require(text)
+        async with self._naming:
+            await self._set_name(full, image.id, image.manifest)
+        return self.catalog.image(image.id)
+
+    async def remove(self, text: str, *, force: bool = False, in_use: InUse = in_use_by_nobody) -> Removal:
+        """Take a name away, and the image with its last one; layers that nobody else uses go too.
+
+        Raises: ApiError (NotFound; Conflict when containers use it).
+        """
+        async with self._naming:
+            image = self.require(text)
+            plan = plan_removal(image, self.catalog.named(text), in_use(image.id), force=force)
+            if plan.nameless:
+                await self._names.set(NamedImage(image.id, image.id, image.manifest))
+            for reference in plan.untag:
+                await self._names.delete(str(reference))
+            if not plan.nameless and len(plan.untag) == len(image.references):
+                await self._names.delete(image.id)
+        removed, freed = self.collect()
+        return Removal(tuple(reference.familiar for reference in plan.untag), removed, freed)
+
+    async def prune(self, *, in_use: InUse = in_use_by_nobody) -> Removal:
+        """Remove all images without a name that no container uses."""
+        async with self._naming:
+            for image in self.list():
+                if not image.references and not in_use(image.id):
+                    await self._names.delete(image.id)
+        removed, freed = self.collect()
+        return Removal((), removed, freed)
+
+    async def _set_name(self, reference: str, image_id: Digest, manifest: Digest | None = None) -> None:
+        """Let a reference stand for an image; the image that loses its only name by that becomes nameless."""
+        before = self._names.get(reference)
+        if before is not None and before.image_id != image_id and not is_digest(reference):
+            others = [name for name in self._names.list() if name.image_id == before.image_id]
+            if len(others) == 1:
+                await self._names.set(NamedImage(before.image_id, before.image_id, before.manifest))
+        if is_digest(reference) and any(name.image_id == image_id for name in self._names.list()):
+            return
+        await self._names.set(NamedImage(reference, image_id, manifest))
+        if not is_digest(reference) and self._names.get(image_id) is not None:
+            await self._names.delete(image_id)
+
+    def collect(self) -> tuple[tuple[Digest, ...], int]:
+        """Remove what nothing leads to any more; return what went, and how many bytes of files that frees.
+
+        In one turn of the loop, so that nobody can begin to need something meanwhile; files are removed afterwards.
+        """
+        named = self._names.list()
+        roots = {name.image_id for name in named} | {name.manifest for name in named if name.manifest}
+        records = self.roots.records()
+        roots |= used_layers(records) | {record.image_id for record in records if record.image_id}
+        roots |= self._leases.held()
+        for more in self._roots:
+            roots.update(more())
+        garbage = reach.compute_garbage(
+            roots, images=self.catalog.configs, layers=self.layers.all(), blobs=self.blobs.list()
+        )
+        freed = sum(layer.size for layer in self.layers.all() if layer.key in garbage.layers)
+        freed += sum(self.blobs.size(digest) for digest in garbage.blobs)
+        remains = [self.layers.discard(key) for key in garbage.layers]
+        remains += [self.blobs.discard(digest) for digest in garbage.blobs]
+        for digest in garbage.blobs:
+            self.catalog.configs.pop(digest, None)
+        self.trash.remove_later(remains)
+        return (*sorted(garbage.blobs), *sorted(garbage.layers)), freed
+
+    # --- root filesystems --------------------------------------------------------------------------------------------
+
+    async def rootfs(self, image_id: str, container_id: str, *, volatile: bool = False) -> Rootfs:
+        """Mount a container's root filesystem on an image; the same call again gives the same one.
+
+        Raises: ApiError (NotFound), HostError.
+        """
+        image = self.require(image_id)
+        layers = self.catalog.layers(image.config)
+        record = RootfsRecord(id=container_id, layers=keys_of(layers), image_id=image.id, volatile=volatile)
+        return await self.roots.make(record)
+
+    async def mount_stack(self, layers: Sequence[Layer], name: str, *, read_only: bool = False) -> Rootfs:
+        """Mount layers, bottom first, for a build step: read-write over a new upper, or only to be read.
+
+        Raises: UserError (too many layers), HostError.
+        """
+        record = RootfsRecord(id=name, layers=keys_of(layers), read_only=read_only, volatile=not read_only)
+        return await self.roots.make(record)
+
+    async def commit_stack(
+        self, name: str, *, lease: Lease | None = None, on_progress: OnProgress | None = None
+    ) -> Layer:
+        """Unmount what `mount_stack` mounted, and make a layer of what was written there; nothing is copied.
+
+        Raises: UserError for a file that no layer can hold, HostError.
+        """
+        upper = self._layout.ingest / f"upper-{name}"
+        await self.roots.take_upper(name, upper)
+        try:
+            return await self.ingest.commit_upper(upper, move=True, lease=lease, on_progress=on_progress)
+        finally:
+            await self.release(name)
+
+    async def release(self, container_id: str) -> None:
+        """Unmount and remove a root filesystem; nothing happens when there is none."""
+        self.trash.remove_later([await self.roots.release(container_id)])
+
+    async def release_all_but(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Release all root filesystems that nobody wants after a restart; return their ids."""
+        keep = frozenset(wanted)
+        known = {record.id for record in self.roots.records()}
+        gone = tuple(sorted((known | self.roots.mounted()) - keep))
+        for container_id in gone:
+            await self.release(container_id)
+        return gone
+
+    async def wipe(self) -> None:
+        """Unmount everything; the directory can then be removed."""
+        await self.release_all_but(())
+        for target in mounts.mounts_below(str(self._layout.root)):
+            with suppress(PinnaceError):
+                mounts.unmount(target)
+
+
+def host_architecture() -> str:
+    """Return this machine's architecture in OCI's words. Example: "amd64"."""
+    machine = platform.machine()
+    return ARCHITECTURES.get(machine, machine)

@@ -1,0 +1,120 @@
+"""Images as people and Docker's clients see them: rows of `images`, Docker's inspect document. Pure.
+
+Source: Docker Engine API v1.47, ImageInspect and ImageSummary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pinnace.base.errors import PinnaceError
+from pinnace.base.times import parse_time
+from pinnace.oci.config import ImageConfig
+from pinnace.oci.digest import Digest
+from pinnace.oci.reference import Reference, parse_reference
+
+NO_NAME = "<none>"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image in the store. Units: bytes; `created` in seconds since 1970, 0 when unknown."""
+
+    id: Digest
+    config: ImageConfig
+    references: tuple[Reference, ...]
+    size: int
+    manifest: Digest | None = None
+
+    @property
+    def created(self) -> float:
+        return created_at(self.config)
+
+    @property
+    def familiar(self) -> str:
+        """The first name as people write it, or the id."""
+        return self.references[0].familiar if self.references else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `images`: an image has one for each of its names."""
+
+    repository: str
+    tag: str
+    image_id: Digest
+    created: float
+    size: int
+
+
+def rows(images: tuple[Image, ...]) -> tuple[Row, ...]:
+    """Return the lines of `images`, newest first."""
+    found = []
+    for image in images:
+        for reference in image.references or (None,):
+            repository = NO_NAME if reference is None else reference.familiar_name
+            tag = NO_NAME if reference is None or not reference.tag else reference.tag
+            found.append(Row(repository, tag, image.id, image.created, image.size))
+    return tuple(sorted(found, key=lambda row: (-row.created, row.repository, row.tag)))
+
+
+def created_at(config: ImageConfig) -> float:
+    """Return when the image was made; 0 when it doesn't say."""
+    try:
+        return parse_time(config.created) if config.created else 0.0
+    except ValueError:
+        return 0.0
+
+
+def inspect_document(image: Image, graph: Mapping[str, str]) -> dict[str, Any]:
+    """Return Docker's inspect document. `graph` is what overlayfs mounts (LowerDir, UpperDir)."""
+    config = image.config
+    return {
+        "Id": image.id,
+        "RepoTags": [reference.familiar for reference in image.references if reference.tag],
+        "RepoDigests": sorted({f"{ref.familiar_name}@{image.manifest}" for ref in image.references})
+        if image.manifest
+        else [],
+        "Parent": "",
+        "Comment": config.comment or (config.history[-1].comment if config.history else ""),
+        "Created": config.created,
+        "DockerVersion": "",
+        "Author": config.author,
+        "Config": _container_config(config),
+        "Architecture": config.architecture,
+        **({"Variant": config.variant} if config.variant else {}),
+        "Os": config.os,
+        "Size": image.size,
+        "GraphDriver": {"Name": "overlay2", "Data": dict(graph)},
+        "RootFS": {"Type": "layers", "Layers": list(config.rootfs.diff_ids)},
+        "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
+    }
+
+
+def _container_config(config: ImageConfig) -> dict[str, Any]:
+    """Return the container defaults with the keys that Docker always shows."""
+    given = config.config
+    shown = {
+        "User": given.user,
+        "Env": list(given.env or ()),
+        "Cmd": None if given.cmd is None else list(given.cmd),
+        "Entrypoint": None if given.entrypoint is None else list(given.entrypoint),
+        "WorkingDir": given.working_dir,
+        "Labels": given.labels,
+        "Volumes": given.volumes,
+        "OnBuild": None if given.on_build is None else list(given.on_build),
+    }
+    known: dict[str, Any] = msgspec.to_builtins(given)
+    return known | shown
+
+
+def parse_name(text: str) -> Reference | None:
+    """Return the reference that a person may have meant, or None when `text` can't be one."""
+    try:
+        return parse_reference(text)
+    except PinnaceError:
+        return None

@@ -128,7 +128,7 @@ class Api:
         return self._reader.decode(kind, record)
 
     def fields_of(self, kind: Kind[Any], record: Record) -> Mapping[str, str]:
-        """Return the fields of a record that field selectors may ask for; `reads.selectable_fields` names them."""
+        """Return the fields of a record that field selectors may ask for."""
         return self._reader.fields_of(kind, record)
 
     # ------------------------------------------------------------------ writes

@@ -5,6 +5,7 @@ Used by the facade and by the write path. Synchronous, no I/O. Invariant: what i
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from pinnace.api.kinds import strategy_of
 from pinnace.api.strategy import Strategy, meta_of
 from pinnace.api.versions import convert, stored_kind
 from pinnace.kube import codec
+from pinnace.kube.field_selectors import fields_of
 from pinnace.kube.kinds import Kind
 from pinnace.store.interface import Header, Key, Record, Revision, Store
 
@@ -71,16 +73,12 @@ def key_of(kind: Kind[Any], namespace: str, name: str) -> Key:
 def header_of(row: Strategy[Any], key: Key, obj: Any) -> Header:
     """Return what the store must know of an object."""
     meta = meta_of(obj)
-    fields: Mapping[str, str] = {}
-    if row.indexed:
-        selected = row.select(obj)
-        fields = {name: selected[name] for name in row.indexed}
     return Header(
         key=key,
         uid=meta.uid,
         labels=meta.labels,
         owners=tuple([owner.uid for owner in meta.owner_references]),
-        fields=fields,
+        fields=row.index(obj),
     )
 
 
@@ -145,7 +143,7 @@ class Reader:
         if name is not None and (namespace is not None or not kind.namespaced):
             record = self._store.get(key_of(kind, namespace or "", name))
             return () if record is None else (record,)
-        for field in strategy_of(kind).indexed:
+        for field in indexed_fields(kind):
             if field in fields:
                 found = self._store.by_field(kind.resource, field, fields[field])
                 return tuple(r for r in found if namespace is None or r.header.key.namespace == namespace)
@@ -159,8 +157,8 @@ class Reader:
         always = {"metadata.name": key.name, "metadata.namespace": key.namespace}
         if wanted is not None and all(name in held or name in always for name in wanted):
             return {**always, **held}
-        row = strategy_of(stored_kind(kind))
-        return {**always, **row.select(self.decode(row.kind, record))}
+        stored = stored_kind(kind)
+        return {**always, **fields_of(stored, self.decode(stored, record))}
 
     def owned_by(self, uid: str, kind: Kind[T]) -> tuple[T, ...]:
         """Return the objects of one kind that name `uid` as an owner."""
@@ -180,7 +178,8 @@ class Reader:
         return codec.encode(obj)
 
 
-def selectable_fields(kind: Kind[Any]) -> frozenset[str]:
-    """Return the names that field selectors of a kind may use."""
-    row = strategy_of(stored_kind(kind))
-    return frozenset({"metadata.name", "metadata.namespace", *row.select(row.kind.type())})
+@cache
+def indexed_fields(kind: Kind[Any]) -> tuple[str, ...]:
+    """Return the fields by which the store finds a kind's objects without looking at all of them."""
+    stored = stored_kind(kind)
+    return tuple(strategy_of(stored).index(stored.type()))

@@ -82,8 +82,8 @@ class Strategy(Generic[T]):
 
     `default` fills in what is missing (also for updates and patches). `admit` may consult other objects, on create only;
     it raises ApiError Forbidden. `prepare_create` drops what a creator may not set; `prepare_update` and
-    `prepare_status` (new, old) keep what this kind of write may not touch. `select` gives the fields that field selectors
-    can ask for, `indexed` names those of them that the store finds without looking at every object. `grace` says how many seconds a deletion waits, given the wish; None means that the kind
+    `prepare_status` (new, old) keep what this kind of write may not touch. `index` gives those selectable fields that the
+    store shall find without looking at every object. `grace` says how many seconds a deletion waits, given the wish; None means that the kind
     knows no grace. `may_go` says whether an object that is being deleted, and has no finalizers, can be removed.
     """
 
@@ -97,8 +97,7 @@ class Strategy(Generic[T]):
     validate: Callable[[T, Problems], None] = _nothing_wrong
     validate_update: Callable[[T, T, Problems], None] = _nothing_changed
     validate_status: Callable[[T, T, Problems], None] = _nothing_changed
-    select: Callable[[T], Mapping[str, str]] = _no_fields
-    indexed: tuple[str, ...] = ()
+    index: Callable[[T], Mapping[str, str]] = _no_fields
     generation: bool = False
     create_on_update: bool = False
     unconditional_update: bool = True

@@ -14,27 +14,14 @@ def _validate(event: Event, problems: Problems) -> None:
         problems.invalid("involvedObject.namespace", involved, "does not match event.namespace")
 
 
-def _select(event: Event) -> Mapping[str, str]:
+def _index(event: Event) -> Mapping[str, str]:
     about = event.involved_object
-    return {
-        "involvedObject.kind": about.kind,
-        "involvedObject.namespace": about.namespace,
-        "involvedObject.name": about.name,
-        "involvedObject.uid": about.uid,
-        "involvedObject.apiVersion": about.api_version,
-        "involvedObject.resourceVersion": about.resource_version,
-        "involvedObject.fieldPath": about.field_path,
-        "reason": event.reason,
-        "reportingComponent": event.reporting_component,
-        "source": event.source.component or event.reporting_component,
-        "type": event.type,
-    }
+    return {"involvedObject.name": about.name, "involvedObject.uid": about.uid}
 
 
 STRATEGY = Strategy(
     kind=EVENT,
     validate=_validate,
-    select=_select,
-    indexed=("involvedObject.name", "involvedObject.uid"),
+    index=_index,
     create_on_update=True,
 )

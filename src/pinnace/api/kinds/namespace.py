@@ -3,8 +3,6 @@
 Source: Kubernetes v1.36, pkg/registry/core/namespace/strategy.go and storage.
 """
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from pinnace.api.strategy import Strategy, with_meta
@@ -64,10 +62,6 @@ def _begin_deletion(namespace: Namespace) -> Namespace:
     return replace(namespace, status=replace(namespace.status, phase="Terminating"))
 
 
-def _select(namespace: Namespace) -> Mapping[str, str]:
-    return {"status.phase": namespace.status.phase}
-
-
 STRATEGY = Strategy(
     kind=NAMESPACE,
     name_rule=check_label_name,
@@ -77,7 +71,6 @@ STRATEGY = Strategy(
     prepare_status=_prepare_status,
     validate=_validate,
     validate_status=_validate_status,
-    select=_select,
     may_go=lambda namespace: not namespace.spec.finalizers,
     begin_deletion=_begin_deletion,
 )

@@ -1,7 +1,5 @@
 """The Node's row. Pure. Source: Kubernetes v1.36, pkg/apis/core/validation, ValidateNode; pkg/registry/core/node."""
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
@@ -58,10 +56,6 @@ def _validate_update(new: Node, old: Node, problems: Problems) -> None:
         )
 
 
-def _select(node: Node) -> Mapping[str, str]:
-    return {"spec.unschedulable": "true" if node.spec.unschedulable else "false"}
-
-
 STRATEGY = Strategy(
     kind=NODE,
     default=_default,
@@ -69,5 +63,4 @@ STRATEGY = Strategy(
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
-    select=_select,
 )

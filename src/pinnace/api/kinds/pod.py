@@ -75,17 +75,8 @@ def _validate_transitions(
                 )
 
 
-def _select(pod: Pod) -> Mapping[str, str]:
-    return {
-        "spec.nodeName": pod.spec.node_name,
-        "spec.restartPolicy": pod.spec.restart_policy,
-        "spec.schedulerName": pod.spec.scheduler_name,
-        "spec.serviceAccountName": pod.spec.service_account_name,
-        "spec.hostNetwork": "true" if pod.spec.host_network else "false",
-        "status.phase": pod.status.phase,
-        "status.podIP": pod.status.pod_ip,
-        "status.nominatedNodeName": pod.status.nominated_node_name,
-    }
+def _index(pod: Pod) -> Mapping[str, str]:
+    return {"spec.nodeName": pod.spec.node_name, "status.phase": pod.status.phase}
 
 
 def compute_grace(pod: Pod, wish_s: int | None) -> int:
@@ -109,8 +100,7 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_update=validate_pod_update,
     validate_status=_validate_status,
-    select=_select,
-    indexed=("spec.nodeName", "status.phase"),
+    index=_index,
     generation=True,
     grace=compute_grace,
 )

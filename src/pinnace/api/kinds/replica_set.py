@@ -1,7 +1,5 @@
 """The ReplicaSet's row. Pure. Source: Kubernetes v1.36, pkg/apis/apps/v1/defaults.go and pkg/apis/apps/validation."""
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from pinnace.api.defaults.pods import default_template
@@ -60,10 +58,6 @@ def _validate_status(new: ReplicaSet, old: ReplicaSet, problems: Problems) -> No
             problems.invalid(f"status.{name}", value, "cannot be greater than status.replicas")
 
 
-def _select(replica_set: ReplicaSet) -> Mapping[str, str]:
-    return {"status.replicas": str(replica_set.status.replicas)}
-
-
 def _read_scale(replica_set: ReplicaSet) -> tuple[int, int, str]:
     selector = str(selector_of(replica_set.spec.selector))
     return replica_set.spec.replicas or 0, replica_set.status.replicas, selector
@@ -82,7 +76,6 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,
-    select=_select,
     generation=True,
     scaling=Scaling(read=_read_scale, write=_write_scale),
 )

@@ -78,10 +78,4 @@ def _validate_update(new: Secret, old: Secret, problems: Problems) -> None:
         problems.forbidden("data", words)
 
 
-def _select(secret: Secret) -> Mapping[str, str]:
-    return {"type": secret.type}
-
-
-STRATEGY = Strategy(
-    kind=SECRET, default=_default, validate=_validate, validate_update=_validate_update, select=_select
-)
+STRATEGY = Strategy(kind=SECRET, default=_default, validate=_validate, validate_update=_validate_update)

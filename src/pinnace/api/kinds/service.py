@@ -252,8 +252,8 @@ def _validate_status(new: Service, old: Service, problems: Problems) -> None:
             problems.invalid(f"status.loadBalancer.ingress[{index}].ip", ingress.ip, NOT_AN_IP)
 
 
-def _select(service: Service) -> Mapping[str, str]:
-    return {"spec.clusterIP": service.spec.cluster_ip, "spec.type": service.spec.type}
+def _index(service: Service) -> Mapping[str, str]:
+    return {"spec.clusterIP": service.spec.cluster_ip}
 
 
 STRATEGY = Strategy(
@@ -266,7 +266,6 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,
-    select=_select,
-    indexed=("spec.clusterIP",),
+    index=_index,
     allocation=Allocation(allocate=allocate, claim=claim_of),
 )

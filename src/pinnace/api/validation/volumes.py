@@ -6,7 +6,7 @@ Source: Kubernetes v1.36, pkg/apis/core/validation, ValidateVolumes and Validate
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from msgspec.structs import astuple, fields
 
 from pinnace.api.validation.names import check_label_name, check_subdomain
 from pinnace.api.validation.problems import Problems
@@ -36,16 +36,18 @@ _DOWNWARD_FIELDS = (
     "metadata.uid",
 )
 
-# (attribute, wire name) of every volume source that the types know, in the order that errors name them.
-_SOURCES: tuple[tuple[str, str], ...] = tuple(
-    (field.name, field.encode_name) for field in msgspec.structs.fields(Volume) if field.name != "name"
-)
+# Every volume source that the types know, and its name on the wire.
+_WIRE_NAMES = {field.name: field.encode_name for field in fields(Volume)}
+_ATTRIBUTES = tuple(_WIRE_NAMES)
 
 
 def get_sources(volume: Volume) -> list[tuple[str, Any]]:
     """Return the wire names and values of the sources that a volume has; a valid one has exactly one."""
-    found = ((wire, getattr(volume, attribute)) for attribute, wire in _SOURCES)
-    return [(wire, value) for wire, value in found if value is not None]
+    return [
+        (_WIRE_NAMES[attribute], value)
+        for attribute, value in zip(_ATTRIBUTES, astuple(volume), strict=True)
+        if value is not None and attribute != "name"
+    ]
 
 
 def validate_volumes(volumes: tuple[Volume, ...], path: str, problems: Problems) -> Mapping[str, Volume]:

@@ -1,0 +1,65 @@
+"""Builds the rooms that touch the machine, for a daemon that serves and for one that clears away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pinnace.api.facade import Api
+from pinnace.base.clock import Clock
+from pinnace.base.errors import UserError
+from pinnace.base.settings import Settings
+from pinnace.container.cgroup import CgroupHost, Cgroups, detect_cgroups
+from pinnace.container.config import read_daemon_rights
+from pinnace.container.programs import Programs, choose_programs
+from pinnace.container.runtime import Runtime
+from pinnace.daemon.adapters import SandboxImages, SandboxNetwork
+from pinnace.image.api_names import ApiNames
+from pinnace.image.store import ImageStore
+from pinnace.network import Network
+from pinnace.sandbox.sandboxes import Sandboxes
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine's rooms of one instance."""
+
+    cgroups: CgroupHost
+    programs: Programs
+    runtime: Runtime
+    network: Network
+    images: ImageStore
+    sandbox_images: SandboxImages
+    sandboxes: Sandboxes
+
+
+def choose_cgroups(settings: Settings) -> CgroupHost:
+    """Return how cgroups are used: what the host has, unless a driver was set."""
+    found = detect_cgroups()
+    match settings.cgroup_driver:
+        case "":
+            return found
+        case "cgroupfs" | "systemd" as driver:
+            return replace(found, driver=driver)
+        case other:
+            raise UserError(f"{other!r} is no cgroup driver", "cgroupfs or systemd")
+
+
+def build_host(settings: Settings, api: Api, clock: Clock) -> Host:
+    """Build them; nothing is started. Raises: HostError when a program is missing, with what to install."""
+    cgroups = choose_cgroups(settings)
+    programs = choose_programs(settings.runtime, cgroups)
+    runtime = Runtime(
+        programs, settings.run_path, Cgroups(cgroups, settings.name, clock), clock, read_daemon_rights()
+    )
+    network = Network(settings.name, pods_range=settings.pod_range, services_range=settings.service_range)
+    images = ImageStore(settings.home_path / "images", ApiNames(api), clock=clock)
+    sandbox_images = SandboxImages(images)
+    sandboxes = Sandboxes(
+        runtime,
+        sandbox_images,
+        SandboxNetwork(network),
+        home=settings.home_path,
+        run=settings.run_path,
+        clock=clock,
+    )
+    return Host(cgroups, programs, runtime, network, images, sandbox_images, sandboxes)

@@ -1,0 +1,225 @@
+"""One running instance: builds every room, wires them with plain arguments, starts and ends them in order.
+
+Nothing is decided here but the order: the store before all, addresses before what listens on them, what runs already is
+adopted before anything new is started, and the API answers last, when the node stands.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pinnace import __version__
+from pinnace.api.facade import Api
+from pinnace.api.settings import ApiSettings
+from pinnace.base.chance import Chance
+from pinnace.base.clock import SystemClock
+from pinnace.base.errors import HostError, UserError
+from pinnace.base.settings import Settings
+from pinnace.controllers.ensure import ensure_cluster_objects
+from pinnace.controllers.runner import ControllerRunner
+from pinnace.controllers.table import build_controllers
+from pinnace.daemon.host import build_host
+from pinnace.daemon.lock import InstanceLock
+from pinnace.daemon.owner import find_person, kubeconfig_of
+from pinnace.kube.quantity import cpu_milli, to_bytes
+from pinnace.kubeapi import pki
+from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, write_kubeconfig
+from pinnace.kubeapi.server import KubeServer
+from pinnace.kubeapi.settings import ServerSettings, World
+from pinnace.network.bridge import find_main_address
+from pinnace.network.proxy import ServiceProxy
+from pinnace.node.agent import AgentSettings, NodeAgent
+from pinnace.node.environment import NodeFacts
+from pinnace.node.host import HostMachine
+from pinnace.node.registration import (
+    NodeDescription,
+    NodeRegistration,
+    parse_capacity,
+    parse_pairs,
+    read_machine,
+)
+from pinnace.node.specs import DnsFacts
+from pinnace.node.streams import PodStreams
+from pinnace.node.usage import CgroupUsage
+from pinnace.ownapi.instance import instance_routes
+from pinnace.ownapi.router import PREFIX, Router
+from pinnace.store.sqlite import SqliteStore
+
+log = logging.getLogger("pinnace.daemon")
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+class Instance:
+    """Everything that one `pinnace up` runs. `stop` is called when the instance is asked to end."""
+
+    def __init__(self, settings: Settings, stop: Callable[[], None]) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._lock = InstanceLock(settings.run_path / "pinnace.pid")
+        self._undo: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._person = find_person()
+        self._lines: list[str] = []
+
+    def greeting(self) -> list[str]:
+        """Return what the person who called `up` is told."""
+        return list(self._lines)
+
+    # --- start -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start all rooms. Raises: UserError, HostError; call `close` then too."""
+        settings, clock = self._settings, SystemClock()
+        if os.geteuid() != 0:
+            raise UserError(
+                "the daemon needs root: it makes network links, mounts and cgroups", "sudo pinnace up"
+            )
+        capacity = parse_capacity(settings.node_capacity)
+        labels = parse_pairs(settings.node_label, "label")
+        self._prepare_folders()
+        self._lock.acquire(settings.name)
+        began = clock.monotonic()
+
+        store = SqliteStore(settings.home_path / "state.db")
+        self._undo.append(("store", store.close))
+        service_range = ipaddress.ip_network(settings.service_range)
+        dns_ip = str(service_range[10])
+        api = Api(store, clock, Chance(), ApiSettings(service_range=settings.service_range, dns_ip=dns_ip))
+        self._api = api
+
+        host = build_host(settings, api, clock)
+        self._host = host
+        await host.network.ensure()
+        self._undo.append(("network", host.network.close))
+        gateway = host.network.gateway
+        await host.images.start()
+        self._undo.append(("images", host.images.close))
+
+        names = (*pki.DEFAULT_NAMES, str(service_range[1]), gateway, find_main_address())
+        certificates = pki.ensure(settings.home_path / "pki", clock, names=tuple(dict.fromkeys(names)))
+
+        machine_capacity = {**read_machine(), **capacity}
+        node = NodeFacts(
+            settings.node,
+            find_main_address(),
+            cpu_milli(machine_capacity["cpu"]),
+            to_bytes(machine_capacity["memory"]),
+        )
+        proxy = ServiceProxy(api, host.network, clock, dns_ip=dns_ip, dns_port=0)
+        self._proxy = proxy
+
+        def dns_facts() -> DnsFacts:
+            text = RESOLV_CONF.read_text() if RESOLV_CONF.exists() else ""
+            return DnsFacts(dns_ip, settings.cluster_domain, text)
+
+        machine = HostMachine(
+            api,
+            host.sandboxes,
+            host.sandbox_images.find,
+            proxy,
+            clock,
+            home=settings.home_path,
+            node=node,
+            dns=dns_facts,
+        )
+        agent = NodeAgent(api, machine, clock, Chance(), AgentSettings(settings.node, node.host_ip))
+        usage = CgroupUsage(host.sandboxes, agent.book, clock, settings.node)
+        streams = PodStreams(host.sandboxes, agent.book, clock, machine.log_path)
+        await host.sandboxes.adopt()
+        self._undo.append(("sandboxes", host.sandboxes.close))
+
+        world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
+        router = Router(instance_routes(self.describe, self._stop))
+        server = KubeServer(api, world, ServerSettings(), mounts={PREFIX + "/": router})
+        self._undo.append(("kubeapi", server.close))
+        context = certificates.server_context()
+        port = await server.serve_tls("127.0.0.1", settings.api_port, context)
+        await server.serve_tls(gateway, port, context)
+        self._api_port = port
+
+        await ensure_cluster_objects(api, api_addresses=(gateway,), api_port=port)
+        registration = NodeRegistration(
+            api,
+            clock,
+            NodeDescription(settings.node, node.host_ip, capacity, labels, f"pinnace://{__version__}"),
+        )
+        await registration.start()
+        self._undo.append(("node registration", registration.close))
+        await proxy.start()
+        self._undo.append(("service proxy", proxy.close))
+
+        controllers = build_controllers(api, clock, usage, ca_text=certificates.ca_certificate.decode())
+        runner = ControllerRunner(api, controllers, clock)
+        runner.start()
+        self._undo.append(("controllers", runner.close))
+        await agent.start()
+        self._undo.append(("node", agent.close))
+        usage.start()
+        self._undo.append(("usage", usage.close))
+
+        self._write_kubeconfigs(certificates, port)
+        await server.serve_unix(settings.kube_socket, self._person.ids)
+        self._lines.insert(
+            0, f"{settings.name} is ready in {clock.monotonic() - began:.2f} s: https://127.0.0.1:{port}"
+        )
+
+    def _prepare_folders(self) -> None:
+        for folder in (self._settings.home_path, self._settings.run_path):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o711)
+            except OSError as error:
+                raise HostError(f"{folder} can't be made: {error.strerror}", errno=error.errno) from error
+
+    def _write_kubeconfigs(self, certificates: pki.Certificates, port: int) -> None:
+        settings, person = self._settings, self._person
+        document = build_kubeconfig(settings.name, f"https://127.0.0.1:{port}", certificates)
+        write_kubeconfig(settings.kubeconfig_path, document, owner=person.ids)
+        self._lines.append(f"kubeconfig: {settings.kubeconfig_path}")
+        if settings.kubeconfig:
+            try:
+                self._lines.append(merge_into(kubeconfig_of(person), document, owner=person.ids).describe())
+            except UserError as error:
+                self._lines.append(f"{error.message}: no context was merged")
+
+    # --- what it is ----------------------------------------------------------------------------------------------------
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return the lines of `pinnace status`."""
+        settings, host, rules = self._settings, self._host, self._proxy.status()
+        rows = [
+            ("instance", f"{settings.name} (pid {os.getpid()}, version {__version__})"),
+            ("api", f"https://127.0.0.1:{self._api_port}, {settings.kube_socket}"),
+            ("kubeconfig", str(settings.kubeconfig_path)),
+            ("state", str(settings.home_path)),
+            ("node", settings.node),
+            ("pods", f"{host.network.range} on {host.network.bridge}"),
+            ("services", settings.service_range),
+            ("rules", f"table {rules.table}: {rules.services} Services, {rules.published} published ports"),
+            ("cgroups", host.cgroups.describe()),
+            ("runtime", host.programs.describe()),
+            ("sandboxes", str(len(host.sandboxes.list_sandboxes()))),
+            ("images", str(len(host.images.list()))),
+            ("revision", str(self._api.store.revision)),
+        ]
+        rows += [("waiting", line) for line in rules.waiting]
+        if rules.last_error:
+            rows.append(("rules failed", rules.last_error))
+        return rows
+
+    # --- end -----------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """End the rooms in the reverse order; containers go on."""
+        while self._undo:
+            name, close = self._undo.pop()
+            try:
+                await close()
+            except Exception:
+                log.exception("closing %s", name)
+        self._settings.kube_socket.unlink(missing_ok=True)
+        self._lock.release()

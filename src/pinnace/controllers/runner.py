@@ -157,13 +157,16 @@ class ControllerRunner:
 
     async def _watch(self, kind: Kind[Any], interested: list[tuple[_Running, Source]]) -> None:
         while True:
+            watch = self._api.watch(kind)
             try:
-                async for change in self._api.watch(kind):
+                async for change in watch:
                     for running, source in interested:
                         for key in source.keys(change):
                             running.queue.add(key)
             except ApiError as error:  # too old a revision: the next watch begins with all that is there
                 log.info("watch of %s starts anew: %s", kind.plural, error)
+            finally:
+                watch.close()
             await self._clock.sleep(WATCH_RETRY_S)
 
     async def _work(self, running: _Running) -> None:

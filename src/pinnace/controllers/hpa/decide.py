@@ -146,10 +146,7 @@ class _Round:
         self.history = step.history
         self._set(ABLE, True, *step.able)
         self._set(LIMITED, step.limited, *step.limited_by)
-        above = outcome.replicas > current
-        return self._finish(
-            current, step.replicas, f"{outcome.name} above target" if above else "All metrics below target"
-        )
+        return self._finish(current, step.replicas, _why(outcome, current))
 
     def _selects_clearly(self, scale: TargetScale) -> bool:
         if not scale.selector:
@@ -210,6 +207,14 @@ class _Round:
         self.conditions = set_condition(
             self.conditions, type_, "True" if true else "False", reason, message, self.now
         )
+
+
+def _why(outcome: Outcome, current: int) -> str:
+    """Return what Kubernetes gives as the reason of a step: nothing where only an older recommendation calls for it."""
+    wanted = outcome.replicas or 0
+    if wanted > current:
+        return f"{outcome.name} above target"
+    return "All metrics below target" if wanted < current else ""
 
 
 def set_condition(

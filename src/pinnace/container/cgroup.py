@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -227,6 +227,13 @@ class Cgroups:
             parts.append(f"{self._unit}-{container}.scope")
         return "/" + "/".join(parts)
 
+    @property
+    def monitors_folder(self) -> str:
+        """The cgroup of all monitors, below a hierarchy's root."""
+        if self.is_systemd:
+            return f"/{self._unit}.slice/{self._unit}-{MONITORS}.scope"
+        return f"/{self.instance}/{MONITORS}"
+
     def _slice(self, pod: str) -> str:
         return f"{self._unit}-{_escape(pod)}.slice" if pod else f"{self._unit}.slice"
 
@@ -345,6 +352,10 @@ class Cgroups:
         if any(path.is_dir() for path in self._paths(folder)):
             await self._remove(folder)
 
+    def kill_containers(self) -> None:
+        """Kill all processes of the instance but the monitors, who then see their containers end."""
+        self.kill(self.folder(""), spare=self.processes(self.monitors_folder))
+
     async def remove_all(self) -> None:
         """Kill all processes in the instance's cgroups, and remove the cgroups."""
         folder = self.folder("")
@@ -379,9 +390,9 @@ class Cgroups:
                     continue
         return pids - {0}
 
-    def kill(self, folder: str) -> None:
+    def kill(self, folder: str, *, spare: Collection[int] = ()) -> None:
         """Send SIGKILL to all processes in a cgroup and below, until none is left that was not told."""
-        told: set[int] = {os.getpid()}
+        told: set[int] = {os.getpid(), *spare}
         while fresh := self.processes(folder) - told:
             for pid in fresh:
                 try:
@@ -393,7 +404,7 @@ class Cgroups:
     async def adopt_monitor(self, pid: int) -> None:
         """Move a monitor, before it starts anything, to the monitors' cgroup, out of the daemon's session or unit."""
         if self.is_systemd:
-            scope = self._path("", f"/{self._unit}.slice/{self._unit}-{MONITORS}.scope") / "cgroup.procs"
+            scope = self._path("", self.monitors_folder) / "cgroup.procs"
             try:
                 scope.write_text(str(pid))
             except OSError:
@@ -405,7 +416,7 @@ class Cgroups:
                 await self._start_unit(f"{self._unit}-{MONITORS}.scope", properties, (pid,))
                 await self._wait_for_member(scope, pid)
             return
-        folder = f"/{self.instance}/{MONITORS}"
+        folder = self.monitors_folder
         names = _MONITOR_CONTROLLERS_V1 if self.host.version == 1 else ("",)
         for controller in names:
             if controller in self.host.mounts:

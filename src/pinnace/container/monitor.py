@@ -6,6 +6,7 @@ It outlives the daemon. Source: conmon 2.1, conmon(8) and src/conmon.c.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,14 @@ class RunPaths:
     def socket(self, container: str) -> Path:
         return self.bundle(container) / "attach"
 
+    def socket_link(self, container: str) -> Path:
+        """Return the link to the bundle that conmon makes, and binds its socket through.
+
+        conmon cuts a name that makes the path too long for an address, and then two containers would share a link: so it
+        gets a short name of its own.
+        """
+        return self.sockets / hashlib.sha256(container.encode()).hexdigest()[:16]
+
     def control(self, container: str) -> Path:
         return self.bundle(container) / "ctl"
 
@@ -81,11 +90,12 @@ def render_monitor_argv(
 ) -> list[str]:
     """Return conmon's command line."""
     argv = [
-        *(monitor, "--api-version", "1", "--cid", container, "--cuuid", container, "--name", container),
+        *(monitor, "--api-version", "1", "--cid", container, "--name", container),
         *("--runtime", runtime, "--bundle", str(paths.bundle(container))),
         *("--container-pidfile", str(paths.pid_file(container))),
         *("--conmon-pidfile", str(paths.monitor_pid_file(container))),
         *("--persist-dir", str(paths.persist(container)), "--exit-dir", str(paths.exits)),
+        *("--cuuid", paths.socket_link(container).name),
         *("--socket-dir-path", str(paths.sockets), "--log-path", f"k8s-file:{options.log_path}"),
         *("--log-level", "error", "--no-sync-log", "--no-new-keyring"),
         *("--runtime-arg", "--root", "--runtime-arg", str(paths.runtime_root)),

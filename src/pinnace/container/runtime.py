@@ -203,11 +203,15 @@ class Runtime:
         shutil.rmtree(self.paths.bundle(container), ignore_errors=True)
         shutil.rmtree(self.paths.persist(container), ignore_errors=True)
         self.paths.exit_file(container).unlink(missing_ok=True)
-        (self.paths.sockets / container).unlink(missing_ok=True)
+        self.paths.socket_link(container).unlink(missing_ok=True)
 
     async def delete_all(self) -> None:
         """End and remove all containers of the instance, their monitors and cgroups, known or not."""
-        for container in sorted({path.name for path in self.paths.run.glob("containers/*")}):
+        containers = sorted(path.name for path in self.paths.run.glob("containers/*"))
+        self.cgroups.kill_containers()
+        # The monitors reap their containers; killed first, they would leave that to an init that may be slow.
+        await asyncio.gather(*(self._end_monitor(container) for container in containers))
+        for container in containers:
             self.exits.forget(container)
         await self.cgroups.remove_all()
         for folder in ("runtime", "exits", "attach", "containers", "persist"):

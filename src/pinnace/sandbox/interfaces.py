@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from pinnace.sandbox.spec import Address, ImageDefaults
+from pinnace.sandbox.spec import ImageDefaults
 
 
 class Images(Protocol):
@@ -21,10 +21,26 @@ class Images(Protocol):
         """Unmount and remove it; fine when there is none."""
 
 
+class Link(Protocol):
+    """What a sandbox got on the network."""
+
+    @property
+    def ip(self) -> str: ...
+
+    @property
+    def gateway(self) -> str: ...
+
+    @property
+    def mac(self) -> str: ...
+
+    @property
+    def mtu(self) -> int: ...
+
+
 class Network(Protocol):
     """Links of sandboxes. Both are idempotent by key."""
 
-    async def attach(self, netns_path: str, key: str, *, hostname: str) -> Address:
+    async def attach(self, netns_path: str, key: str, *, hostname: str) -> Link:
         """Give a network namespace an address on the bridge, and return it."""
 
     async def detach(self, key: str) -> None:

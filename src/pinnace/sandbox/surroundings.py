@@ -76,7 +76,8 @@ class SurroundingsMaker:
         paths = await make_namespaces(folder, kinds, hostname=compute_hostname(spec), sysctls=sysctls)
         if spec.network != "pod":
             return None
-        return await self._network.attach(paths["network"], spec.id, hostname=compute_hostname(spec))
+        link = await self._network.attach(paths["network"], spec.id, hostname=compute_hostname(spec))
+        return Address(link.ip, link.gateway, link.mac, link.mtu)
 
     def _own_kinds(self, spec: SandboxSpec) -> list[str]:
         kinds = []

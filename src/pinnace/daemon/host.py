@@ -14,6 +14,7 @@ from pinnace.container.programs import Programs, choose_programs
 from pinnace.container.runtime import Runtime
 from pinnace.daemon.adapters import SandboxImages, SandboxNetwork
 from pinnace.image.api_names import ApiNames
+from pinnace.image.removal import Use
 from pinnace.image.store import ImageStore
 from pinnace.network import Network
 from pinnace.sandbox.sandboxes import Sandboxes
@@ -30,6 +31,14 @@ class Host:
     images: ImageStore
     sandbox_images: SandboxImages
     sandboxes: Sandboxes
+
+    def find_image_uses(self, image_id: str) -> tuple[Use, ...]:
+        """Return the containers that were made from an image."""
+        return tuple(
+            Use(one.id, running=one.state == "running")
+            for one in self.sandboxes.list_containers()
+            if one.spec.image == image_id
+        )
 
 
 def choose_cgroups(settings: Settings) -> CgroupHost:

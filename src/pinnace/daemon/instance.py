@@ -45,6 +45,7 @@ from pinnace.node.registration import (
 from pinnace.node.specs import DnsFacts
 from pinnace.node.streams import PodStreams
 from pinnace.node.usage import CgroupUsage
+from pinnace.ownapi.images import image_routes
 from pinnace.ownapi.instance import instance_routes
 from pinnace.ownapi.router import PREFIX, Router
 from pinnace.store.sqlite import SqliteStore
@@ -133,7 +134,12 @@ class Instance:
         self._undo.append(("sandboxes", host.sandboxes.close))
 
         world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
-        router = Router(instance_routes(self.describe, self._stop))
+        router = Router(
+            [
+                *instance_routes(self.describe, self._stop),
+                *image_routes(host.images, host.find_image_uses),
+            ]
+        )
         server = KubeServer(api, world, ServerSettings(), mounts={PREFIX + "/": router})
         self._undo.append(("kubeapi", server.close))
         context = certificates.server_context()

@@ -328,6 +328,21 @@ async def test_a_reader_can_be_cancelled_without_losing_a_change(store: LogStore
     assert await take(watch, 1) == [("ADDED", "a", 1)]
 
 
+async def test_a_watch_that_its_reader_has_dropped_is_forgotten(store: LogStore) -> None:
+    async def read() -> None:
+        async for _ in store.watch("pods", since=Revision(0)):
+            pass
+
+    reading = asyncio.ensure_future(read())
+    await put(store, pod("a"))
+    assert len(store._watches) == 1
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    del reading
+    await put(store, pod("a"))
+    assert len(store._watches) == 0
+
+
 async def test_a_watch_from_the_future_is_refused(store: LogStore) -> None:
     with pytest.raises(RevisionAhead):
         store.watch("pods", since=Revision(1))

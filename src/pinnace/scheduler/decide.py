@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pinnace.base.chance import Chance
 from pinnace.scheduler.class_memory import ClassMemory, Memory
 from pinnace.scheduler.cluster import Cluster
-from pinnace.scheduler.facts import PodFacts
+from pinnace.scheduler.facts import NodeFacts, PodFacts
 from pinnace.scheduler.framework import Judge, Rejection
 from pinnace.scheduler.messages import render_unschedulable
 from pinnace.scheduler.plugins import NODE_PLUGINS, PODS_PLUGINS
@@ -69,6 +69,17 @@ def schedule(pod: PodFacts, cluster: Cluster, chance: Chance, memory: Memory | N
         return Unschedulable(dict(remembered.rejections), pod.may_preempt)
     score, best = ranking.best()
     return Placement(_choose(best, chance), score, len(best), len(ranking))
+
+
+def passes(pod: PodFacts, node: NodeFacts) -> bool:
+    """Say whether nothing that depends on the pod's class and the node only keeps the pod off the node."""
+    return all(plugin.filter(pod, node) is None for plugin in NODE_PLUGINS if plugin.filters)
+
+
+def needs_pods(decision: Unschedulable) -> bool:
+    """Say whether other pods stood in the way, so that a change of any pod may help."""
+    names = {plugin.name for plugin in PODS_PLUGINS}
+    return not names.isdisjoint(decision.plugins)
 
 
 def _schedule_among(

@@ -7,6 +7,7 @@ Invariant: what a watch has handed out plus what waits in its buffer is all that
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -89,15 +90,15 @@ class LogWatch:
 
 
 class Watches:
-    """All watchers of one store."""
+    """All watchers of one store. A watch that its reader has dropped without closing is forgotten with it."""
 
     def __init__(self, state: State, buffer_limit: int = BUFFER_LIMIT) -> None:
         self._state = state
         self._buffer_limit = buffer_limit
-        self._by_resource: dict[str | None, list[LogWatch]] = {}
+        self._by_resource: dict[str | None, list[weakref.ref[LogWatch]]] = {}
 
     def __len__(self) -> int:
-        return sum(len(watches) for watches in self._by_resource.values())
+        return sum(len(references) for references in self._by_resource.values())
 
     @property
     def revision(self) -> Revision:
@@ -112,24 +113,38 @@ class Watches:
             and (namespace is None or change.record.key.namespace == namespace)
         )
         watch = LogWatch(self, resource, namespace, since, backlog, self._buffer_limit)
-        self._by_resource.setdefault(resource, []).append(watch)
+
+        def dropped(reference: weakref.ref[LogWatch]) -> None:
+            self._remove(resource, reference)
+
+        self._by_resource.setdefault(resource, []).append(weakref.ref(watch, dropped))
         return watch
 
     def tell(self, change: Change) -> None:
         """Offer one change to everybody who watches its resource, or all."""
         key = change.record.key
         for resource in (key.resource, None):
-            for watch in tuple(self._by_resource.get(resource, ())):
+            for watch in self._watching(resource):
                 if watch.namespace is None or watch.namespace == key.namespace:
                     watch.offer(change)
 
     def forget(self, watch: LogWatch) -> None:
-        watches = self._by_resource[watch.resource]
-        watches.remove(watch)
-        if not watches:
-            del self._by_resource[watch.resource]
+        for reference in tuple(self._by_resource.get(watch.resource, ())):
+            if reference() is watch:
+                self._remove(watch.resource, reference)
 
     def close(self) -> None:
-        for watches in tuple(self._by_resource.values()):
-            for watch in tuple(watches):
+        for resource in tuple(self._by_resource):
+            for watch in self._watching(resource):
                 watch.close()
+
+    def _watching(self, resource: str | None) -> list[LogWatch]:
+        references = self._by_resource.get(resource, ())
+        return [watch for reference in references if (watch := reference()) is not None]
+
+    def _remove(self, resource: str | None, reference: weakref.ref[LogWatch]) -> None:
+        references = self._by_resource.get(resource, [])
+        if reference in references:
+            references.remove(reference)
+        if not references:
+            self._by_resource.pop(resource, None)

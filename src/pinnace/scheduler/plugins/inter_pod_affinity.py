@@ -58,8 +58,8 @@ class _AffinityJudge(Judge):
         self._near_domains = near
         self._near_keys = near_keys
         self._alone = alone
-        self._by_own = forbidden_by_own
-        self._by_others = forbidden_by_others
+        self._by_own = _by_key(forbidden_by_own)
+        self._by_others = _by_key(forbidden_by_others)
         self._preferred = preferred
 
     def filter(self, node: NodeFacts) -> Rejection | None:
@@ -69,9 +69,9 @@ class _AffinityJudge(Judge):
             # A pod that asks to be near its own kind may be the first of them anywhere.
             if value is None or not (self._alone or (key, value) in self._near_domains):
                 return self._far
-        if any(labels.get(key) == value for key, value in self._by_own):
+        if any(labels.get(key) in values for key, values in self._by_own):
             return self._near
-        if any(labels.get(key) == value for key, value in self._by_others):
+        if any(labels.get(key) in values for key, values in self._by_others):
             return self._unwelcome
         return None
 
@@ -86,6 +86,13 @@ class _AffinityJudge(Judge):
         if least == most:
             return {}
         return {name: MAX_SCORE * (value - least) // (most - least) for name, value in raw.items()}
+
+
+def _by_key(domains: Iterable[Domain]) -> tuple[tuple[str, set[str]], ...]:
+    values: dict[str, set[str]] = {}
+    for key, value in domains:
+        values.setdefault(key, set()).add(value)
+    return tuple(values.items())
 
 
 @dataclass(frozen=True, slots=True)

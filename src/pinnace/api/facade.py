@@ -60,7 +60,7 @@ class Api:
         self.settings = settings
         self._reader = Reader(store, settings.cache_size)
         self._addresses = Addresses(settings, chance)
-        self._writer = Writer(store, self._reader, World(self._reader, clock, chance, self._addresses))
+        self._writer = Writer(store, self._reader, World(self._reader, clock, chance), self._addresses)
         for service in self._reader.list(SERVICE, None, None, None):
             key = key_of(SERVICE, service.metadata.namespace, service.metadata.name)
             self._addresses.settle(key, claim_of(service))

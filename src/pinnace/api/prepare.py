@@ -1,7 +1,7 @@
 """Makes of what a caller sent what may be stored: defaulted, admitted, valid, with the metadata that only we may write.
 
-Called by `write.py` for each create and update. Synchronous, no I/O; the only thing it touches is the claim that a
-Service makes on its addresses. Invariant: what it returns is valid, or it raises.
+Called by `write.py` for each create and update. Pure but for time and chance. Invariant: what it returns is valid, or it
+raises.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from pinnace.api.admission.namespaces import admit_to_namespace
-from pinnace.api.allocation import Addresses
 from pinnace.api.context import Context
 from pinnace.api.errors import bad_request, conflict
 from pinnace.api.kinds.namespace import prepare_finalize
@@ -40,12 +39,11 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What preparing may use: other objects, time, chance, the table of addresses."""
+    """What preparing may use: other objects, time, chance."""
 
     facts: Facts
     clock: Clock
     chance: Chance
-    addresses: Addresses
 
 
 def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Context, world: World) -> T:
@@ -66,7 +64,7 @@ def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Con
         raise problems.to_error(kind.kind, kind.group, meta.name)
     for sentence in row.warn(obj):
         context.warn(sentence)
-    return row.allocation.allocate(obj, world.addresses) if row.allocation else obj
+    return obj
 
 
 def with_meta_of(obj: T, meta: ObjectMeta) -> T:
@@ -110,7 +108,7 @@ def _new_metadata(row: Strategy[Any], meta: ObjectMeta, namespace: str | None, w
     )
 
 
-def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Context, world: World) -> T:
+def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Context) -> T:
     """Return an existing object as it is to be stored after a change of one of its parts.
 
     Raises: ApiError Conflict (another uid), Invalid.
@@ -131,8 +129,6 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
         new = _prepare_main(row, new, old, problems)
     if problems:
         raise problems.to_error(row.kind.kind, row.kind.group, old_meta.name)
-    if part is Part.MAIN and row.allocation and new is not old:
-        new = row.allocation.allocate(new, world.addresses)
     for sentence in row.warn(new) if part is Part.MAIN else ():
         context.warn(sentence)
     return new

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pinnace.api.admission.namespaces import IMMORTAL
+from pinnace.api.allocation import Addresses
 from pinnace.api.context import Context
 from pinnace.api.deletion import Action, DeleteWish, check_preconditions, is_over, plan_deletion
 from pinnace.api.errors import already_exists, conflict, forbidden, not_found
@@ -41,10 +42,11 @@ GENERATE_TRIES = 8  # Source: Kubernetes v1.36, generic/registry/store.go, maxNa
 class Writer:
     """The only user of the store's writing half. Works on stored versions; the facade converts."""
 
-    def __init__(self, store: Store, reader: Reader, world: World) -> None:
+    def __init__(self, store: Store, reader: Reader, world: World, addresses: Addresses) -> None:
         self._store = store
         self._reader = reader
         self._world = world
+        self._addresses = addresses
 
     # ------------------------------------------------------------------ create
 
@@ -58,7 +60,7 @@ class Writer:
             meta = meta_of(prepared)
             key = key_of(kind, meta.namespace, meta.name)
             try:
-                return await self._create(row, key, prepared, context)
+                return await self._create(row, key, self._allocate(row, prepared), context)
             except KeyExists:
                 if not tries:
                     raise already_exists(kind, meta.name) from None
@@ -128,7 +130,8 @@ class Writer:
                     await self._store.settled(key)
                     return old
                 if not prepared:
-                    new = prepare_update(row, new, old, part, context, self._world)
+                    new = prepare_update(row, new, old, part, context)
+                    new = self._allocate(row, new) if part is Part.MAIN else new
                 return await self._replace(row, record, old, new, context)
             except RevisionConflict:
                 continue  # the store saw a write that we did not: read again
@@ -227,10 +230,13 @@ class Writer:
 
     # ------------------------------------------------------------------ addresses
 
+    def _allocate(self, row: Strategy[T], obj: T) -> T:
+        return obj if row.allocation is None else row.allocation.allocate(obj, self._addresses)
+
     def _settle(self, row: Strategy[Any], key: Key) -> None:
         """Let an object hold what its newest state says, whatever became of the write."""
         if row.allocation is None:
             return
         record = self._store.latest(key)
         obj = None if record is None else self._reader.decode(row.kind, record)
-        self._world.addresses.settle(key, row.allocation.claim(obj) if obj is not None else None)
+        self._addresses.settle(key, row.allocation.claim(obj) if obj is not None else None)

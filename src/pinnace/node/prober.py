@@ -95,7 +95,8 @@ class Prober:
         period_s = float(probe.period_seconds or DEFAULT_PERIOD_S)
         state = ProbeState(kind)
         await self._clock.sleep(float(probe.initial_delay_seconds or 0))
-        due = self._clock.monotonic()
+        # A process needs a moment before it listens: what fails at once says nothing about readiness yet.
+        due = self._clock.monotonic() + (period_s if kind is ProbeKind.READINESS else 0.0)
         pause_s = EAGER_FIRST_S
         while True:
             if not runs_now(kind, shared["started"]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from pinnace.api.facade import Api, ObjectChange
@@ -165,7 +166,7 @@ class _Session:
             self._queue.remove(uid)
         elif facts.gates:
             self._queue.remove(uid)
-            self._write(self._tell_gated(facts.key.namespace, facts.key.name, uid))
+            self._write(partial(self._tell_gated, facts.key.namespace, facts.key.name, uid))
         elif self._cluster.node_of(uid) is None:
             self._queue.add(facts)
 
@@ -197,7 +198,7 @@ class _Session:
             decision = schedule(pod, self._cluster, self._chance, self._memory)
             if isinstance(decision, Placement):
                 self._cluster.add_pod(pod, decision.node)
-                self._write(self._bind(waiting, decision.node), has_slot=True)
+                self._write(partial(self._bind, waiting, decision.node), has_slot=True)
             else:
                 self._queue.park(waiting, needs_pods=needs_pods(decision))
                 self._report(waiting, decision)
@@ -209,16 +210,16 @@ class _Session:
             self._slots.release()
             return
         waiting.told, waiting.told_at = message, now
-        self._write(self._tell_unschedulable(waiting, message), has_slot=True)
+        self._write(partial(self._tell_unschedulable, waiting, message), has_slot=True)
 
-    def _write(self, coro: Coroutine[Any, Any, None], *, has_slot: bool = False) -> None:
+    def _write(self, write: Callable[[], Coroutine[Any, Any, None]], *, has_slot: bool = False) -> None:
         assert self._group is not None
         self._writing += 1
-        self._group.create_task(self._guard(coro, has_slot))
+        self._group.create_task(self._guard(write, has_slot))
 
-    async def _guard(self, coro: Coroutine[Any, Any, None], has_slot: bool) -> None:
+    async def _guard(self, write: Callable[[], Coroutine[Any, Any, None]], has_slot: bool) -> None:
         try:
-            await coro
+            await write()
         finally:
             self._writing -= 1
             if has_slot:

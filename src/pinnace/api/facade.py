@@ -319,7 +319,9 @@ class Api:
         """Patch the `scale` view. Raises: as `update_scale`, BadRequest."""
 
         def patched(current: Scale) -> Scale:
-            return codec.from_json(SCALE, apply_patch(SCALE, codec.to_json(current), patch, context))
+            return codec.from_json(
+                SCALE, apply_patch(SCALE, codec.to_json(current), patch, context, now=self.clock.now())
+            )
 
         return await self._change_scale(kind, namespace, name, patched, context)
 

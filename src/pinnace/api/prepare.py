@@ -161,5 +161,6 @@ def _kept_metadata(meta: ObjectMeta, old: ObjectMeta) -> ObjectMeta:
         deletion_timestamp=old.deletion_timestamp,
         deletion_grace_period_seconds=old.deletion_grace_period_seconds,
         generation=old.generation,
+        managed_fields=meta.managed_fields or old.managed_fields,
         self_link=old.self_link,
     )

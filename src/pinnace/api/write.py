@@ -174,20 +174,27 @@ class Writer:
 
     async def patch(self, kind: Kind[T], key: Key, patch: Patch, part: Part, context: Context) -> T:
         """Apply a patch to the newest state, in the kind's own version."""
-        if patch.type is PatchType.APPLY and self._store.latest(key) is None:
+        if patch.type is PatchType.APPLY and part is Part.MAIN and self._store.latest(key) is None:
             return await self._create_applied(kind, key, patch, context)
 
         def patched(old: Any) -> Any:
             shown: Any = convert(old, kind)
-            document = apply_patch(kind, codec.to_json(shown), patch, context)
+            document = apply_patch(
+                kind,
+                codec.to_json(shown),
+                patch,
+                context,
+                subresource=part.value,
+                now=self._world.clock.now(),
+            )
             document.setdefault("metadata", {}).setdefault("name", key.name)
             return merge_stored(codec.from_json(kind, document), old)
 
         return convert(await self.change(stored_kind(kind), key, patched, part, context, checked=True), kind)
 
     async def _create_applied(self, kind: Kind[T], key: Key, patch: Patch, context: Context) -> T:
-        document = apply_patch(kind, {}, patch, context)
-        obj = codec.from_json(kind, document)
+        document = apply_patch(kind, {}, patch, context, now=self._world.clock.now())
+        obj: Any = with_meta(codec.from_json(kind, document), name=key.name, resource_version="")
         stored = stored_kind(kind)
         return convert(await self.create(stored, convert(obj, stored), key.namespace or None, context), kind)
 

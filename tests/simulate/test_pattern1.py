@@ -89,7 +89,11 @@ async def day(world: World) -> dict[str, object]:
     await world.until(lambda: world.deployment("ml-inference").status.ready_replicas == 10)
     await world.sleep(60)
     busy = world.hpa("ml-inference-hpa").status
-    addresses = sum(len(one.endpoints) for one in world.api.list(ENDPOINT_SLICE, "default") if "ml-inf" in one.metadata.name)
+    addresses = sum(
+        len(one.endpoints)
+        for one in world.api.list(ENDPOINT_SLICE, "default")
+        if "ml-inf" in one.metadata.name
+    )
     await world.until(lambda: world.deployment("ml-inference").spec.replicas == 2)
     await world.until(lambda: len(world.pods(app="ml-inference")) == 2)
     await world.sleep(30)
@@ -99,7 +103,14 @@ async def day(world: World) -> dict[str, object]:
         if event.reason == "SuccessfulRescale"
     ]
     rest = world.hpa("ml-inference-hpa").status
-    return {"history": history, "quiet": quiet, "busy": busy, "rest": rest, "events": told, "addresses": addresses}
+    return {
+        "history": history,
+        "quiet": quiet,
+        "busy": busy,
+        "rest": rest,
+        "events": told,
+        "addresses": addresses,
+    }
 
 
 def test_pattern_1_goes_from_three_to_ten_to_two() -> None:
@@ -109,7 +120,9 @@ def test_pattern_1_goes_from_three_to_ten_to_two() -> None:
     assert [size for _, size in result["history"]] == [3, 6, 10, 2]  # type: ignore[attr-defined]
     times = [at for at, _ in result["history"]]  # type: ignore[attr-defined]
     assert 600 <= times[1] <= 616
-    assert 15 <= times[2] - times[1] <= 61  # the new pods' first samples cover their start, and are not counted
+    assert (
+        15 <= times[2] - times[1] <= 61
+    )  # the new pods' first samples cover their start, and are not counted
     assert 1500 + 300 <= times[3] <= 1500 + 300 + 31  # the stabilization window of 5 minutes
     assert result["events"] == [
         "New size: 6; reason: cpu resource utilization (percentage of request) above target",

@@ -119,7 +119,9 @@ class World:
             key = (pod.metadata.namespace, pod.metadata.name)
             if change.type == "ADDED":
                 tasks.spawn(self._live(*key, pod.metadata.uid), f"live-{key[1]}")
-            elif pod.metadata.deletion_timestamp and not (change.previous and change.previous.metadata.deletion_timestamp):
+            elif pod.metadata.deletion_timestamp and not (
+                change.previous and change.previous.metadata.deletion_timestamp
+            ):
                 tasks.spawn(self._end(pod), f"end-{key[1]}")
 
     async def _live(self, namespace: str, name: str, uid: str) -> None:
@@ -215,6 +217,3 @@ def run_world(
         return result
 
     return run_virtual(main())
-
-
-

@@ -14,6 +14,7 @@ from pinnace.daemon.lock import InstanceLock
 from pinnace.daemon.owner import find_person, kubeconfig_of
 from pinnace.kubeapi.kubeconfig import remove_context
 from pinnace.network.addresses import derive_table_name
+from pinnace.network.foreign import ForeignFirewalls
 from pinnace.network.nft import Nft
 from pinnace.node.host import remove_folder
 from pinnace.store.memory import MemoryStore
@@ -41,6 +42,7 @@ async def clear_instance(settings: Settings, *, wipe: bool) -> list[str]:
         )
         await host.sandboxes.remove_all()
         await host.runtime.cgroups.remove_all()
+        await ForeignFirewalls(host.network, clock).remove_all()
         await Nft().delete_table(derive_table_name(settings.name))
         await host.network.remove_all()
         await host.sandboxes.close()

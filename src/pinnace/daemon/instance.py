@@ -31,6 +31,8 @@ from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, write_kubec
 from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import ServerSettings, World
 from pinnace.network.bridge import find_main_address
+from pinnace.network.dns.server import Dns
+from pinnace.network.foreign import ForeignFirewalls
 from pinnace.network.proxy import ServiceProxy
 from pinnace.node.agent import AgentSettings, NodeAgent
 from pinnace.node.environment import NodeFacts
@@ -48,6 +50,7 @@ from pinnace.node.usage import CgroupUsage
 from pinnace.ownapi.images import image_routes
 from pinnace.ownapi.instance import instance_routes
 from pinnace.ownapi.router import PREFIX, Router
+from pinnace.scheduler.scheduler import Scheduler
 from pinnace.store.sqlite import SqliteStore
 
 log = logging.getLogger("pinnace.daemon")
@@ -110,7 +113,11 @@ class Instance:
             cpu_milli(machine_capacity["cpu"]),
             to_bytes(machine_capacity["memory"]),
         )
-        proxy = ServiceProxy(api, host.network, clock, dns_ip=dns_ip, dns_port=0)
+        ranges = (host.network.range, host.network.services_range)
+        dns = Dns(api, zone=settings.cluster_domain, service_ip=dns_ip, ranges=ranges)
+        dns_port = await dns.start(gateway)
+        self._undo.append(("dns", dns.close))
+        proxy = ServiceProxy(api, host.network, clock, dns_ip=dns_ip, dns_port=dns_port)
         self._proxy = proxy
 
         def dns_facts() -> DnsFacts:
@@ -157,7 +164,15 @@ class Instance:
         self._undo.append(("node registration", registration.close))
         await proxy.start()
         self._undo.append(("service proxy", proxy.close))
+        self._firewalls = ForeignFirewalls(
+            host.network, clock, ports=(("tcp", port), ("tcp", dns_port), ("udp", dns_port))
+        )
+        await self._firewalls.start()
+        self._undo.append(("foreign firewalls", self._firewalls.close))
 
+        scheduler = Scheduler(api, clock, Chance())
+        scheduler.start()
+        self._undo.append(("scheduler", scheduler.close))
         controllers = build_controllers(api, clock, usage, ca_text=certificates.ca_certificate.decode())
         runner = ControllerRunner(api, controllers, clock)
         runner.start()
@@ -212,6 +227,7 @@ class Instance:
             ("images", str(len(host.images.list()))),
             ("revision", str(self._api.store.revision)),
         ]
+        rows += [("foreign firewall", line) for line in self._firewalls.status()]
         rows += [("waiting", line) for line in rules.waiting]
         if rules.last_error:
             rows.append(("rules failed", rules.last_error))

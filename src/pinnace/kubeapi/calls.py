@@ -8,6 +8,7 @@ from aiohttp import web
 
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
+from pinnace.base.errors import ApiError, Cause, Reason
 from pinnace.base.tasks import Tasks
 from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.auth import User
@@ -24,6 +25,20 @@ class Means:
     world: World
     settings: ServerSettings
     tasks: Tasks
+
+
+def check_dry_run(values: tuple[str, ...]) -> None:
+    """Raises: ApiError Invalid for anything but "All". Source: Kubernetes v1.36, meta/v1/validation."""
+    for value in values:
+        if value not in ("All", ""):
+            why = f'Unsupported value: ["{value}"]: supported values: "All"'
+            raise ApiError(
+                Reason.INVALID,
+                f'CreateOptions.meta.k8s.io "" is invalid: dryRun: {why}',
+                kind="CreateOptions",
+                group="meta.k8s.io",
+                causes=(Cause("FieldValueNotSupported", why, "dryRun"),),
+            )
 
 
 @dataclass(eq=False)
@@ -60,15 +75,17 @@ class Call:
 
     @cached_property
     def context(self) -> Context:
-        """The write's context. The manager is named by the client, else by its program.
+        """The write's context. The manager is named by the client, else by its program. Raises: ApiError Invalid.
 
         Source: Kubernetes v1.36, apiserver/pkg/endpoints/handlers/create.go, managerOrUserAgent.
         """
+        dry_run = self.query.all("dryRun")
+        check_dry_run(dry_run)
         agent = self.request.headers.get("User-Agent", "").partition("/")[0]
         return Context(
             user=self.user.name,
             groups=self.user.groups,
             field_manager=self.query.text("fieldManager") or agent,
-            dry_run=self.dry_run or bool(self.query.text("dryRun")),
+            dry_run=self.dry_run or any(dry_run),
             warnings=self.warnings,
         )

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube import openapi
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.calls import Means
 from pinnace.kubeapi.discovery import (
@@ -150,14 +151,12 @@ def _encode_aggregated(core: bool, version: str) -> tuple[bytes, str]:
 
 @cache
 def _encode_openapi(group: str | None, version: str) -> tuple[bytes, str]:
+    if group is None:
+        return _with_tag(openapi.openapi_v3_index())
     try:
-        from pinnace.kube import openapi
-    except ImportError:
+        return _with_tag(openapi.openapi_v3(group, version))
+    except KeyError:
         raise not_found() from None
-    document = openapi.openapi_v3_index() if group is None else openapi.openapi_v3(group, version)
-    if document is None:
-        raise not_found()
-    return _with_tag(document if isinstance(document, bytes) else msgspec.json.encode(document))
 
 
 def _with_tag(body: bytes) -> tuple[bytes, str]:

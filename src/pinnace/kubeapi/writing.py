@@ -11,12 +11,13 @@ from aiohttp import web
 from pinnace.api.patches import Patch, PatchType
 from pinnace.api.versions import convert, stored_kind
 from pinnace.base.errors import ApiError, Cause, Reason
-from pinnace.kube.codec import decode, encode, find_unknown_fields, strict_error
+from pinnace.kube.codec import decode, encode
 from pinnace.kube.kinds import Kind
 from pinnace.kube.objects.meta_v1 import DeleteOptions
+from pinnace.kube.strict import find_unknown_fields, strict_error
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.bodies import media_type_of, read_body, read_document, unsupported, yaml_to_json
-from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.calls import Call, check_dry_run
 from pinnace.kubeapi.errors import build_success
 from pinnace.kubeapi.negotiation import LIST_FORMS, PLAIN, SINGLE_FORMS, negotiate
 from pinnace.kubeapi.presenting import Presenter
@@ -251,20 +252,6 @@ def _propagation_of(options: DeleteOptions) -> str:
     return policy
 
 
-def check_dry_run(values: tuple[str, ...]) -> None:
-    """Raises: ApiError Invalid for anything but "All". Source: Kubernetes v1.36, meta/v1/validation."""
-    for value in values:
-        if value not in ("All", ""):
-            why = f'Unsupported value: ["{value}"]: supported values: "All"'
-            raise ApiError(
-                Reason.INVALID,
-                f'CreateOptions.meta.k8s.io "" is invalid: dryRun: {why}',
-                kind="CreateOptions",
-                group="meta.k8s.io",
-                causes=(Cause("FieldValueNotSupported", why, "dryRun"),),
-            )
-
-
 def _check_namespace(call: Call, obj: Any) -> None:
     given = obj.metadata.namespace
     if given and given != call.namespace:
@@ -297,7 +284,6 @@ def method_not_allowed() -> ApiError:
 
 async def complete(call: Call, write: Coroutine[Any, Any, T]) -> T:
     """Carry a write through even when its client leaves meanwhile."""
-    check_dry_run(call.query.all("dryRun"))
     task = call.means.tasks.spawn(_outcome(write), "write")
     result, error = await asyncio.shield(task)
     if error is not None:

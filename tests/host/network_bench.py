@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,6 +26,9 @@ from pinnace.network import Network, links
 from pinnace.network.proxy import ServiceProxy
 
 T = TypeVar("T")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
 
 INSTANCE = "pt-net"
 PODS_RANGE = "10.245.0.0/20"
@@ -284,6 +289,21 @@ async def count_answers(address: str, port: int, times: int, *, netns: str | Non
         return Counter(_ask(address, port, netns, 3).split()[0] for _ in range(times))
 
     return await asyncio.to_thread(work)
+
+
+@contextmanager
+def own_namespace() -> Iterator[None]:
+    """Let the test, its threads and its processes live in a network namespace of their own, with nothing but lo."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        assert _libc.unshare(_CLONE_NEWNET) == 0, "unshare"
+        try:
+            sh("ip link set lo up")
+            yield
+        finally:
+            assert _libc.setns(home, _CLONE_NEWNET) == 0, "setns"
+    finally:
+        os.close(home)
 
 
 def sh(command: str, *, check: bool = True) -> str:

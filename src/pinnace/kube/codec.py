@@ -9,8 +9,6 @@ Invariant: decode(kind, encode(obj)) == obj.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, NoReturn, TypeVar
 
@@ -18,13 +16,27 @@ import msgspec
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
-from pinnace.kube.mismatch import describe, find_mismatch
+from pinnace.kube.mismatch import describe, find_mismatch, handled
 from pinnace.kube.schema import Form, Shape, schema_of
+from pinnace.kube.strict import find_unknown_fields, find_unknown_in, strict_error
+
+__all__ = [
+    "Header",
+    "decode",
+    "decode_header",
+    "decode_json",
+    "encode",
+    "find_unknown_fields",
+    "find_unknown_in",
+    "from_json",
+    "strict_error",
+    "to_json",
+    "without_nulls",
+]
 
 T = TypeVar("T")
 
 _ENCODER = msgspec.json.Encoder()
-MAX_UNKNOWN_FIELDS = 100  # enough for a person to act on; a bound for the answer's size
 
 
 class Header(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -111,18 +123,24 @@ def from_json(kind: Kind[T], value: Any) -> T:
         _refuse(
             kind, f"json: cannot unmarshal {describe(value)} into Go value of type {kind.version}.{kind.kind}"
         )
-    api_version, name = value.get("apiVersion"), value.get("kind")
-    if isinstance(api_version, str) and isinstance(name, str):
-        _check_header(kind, api_version or kind.api_version, name or kind.kind)
-    shape = Shape(Form.STRUCT, struct=kind.type)  # type: ignore[arg-type]
-    clean = without_nulls(value, shape)
+    said = (value.get("apiVersion") or kind.api_version, value.get("kind") or kind.kind)
+    if isinstance(said[0], str) and isinstance(said[1], str):
+        _check_header(kind, *said)
+    try:
+        return msgspec.convert(value, kind.type)
+    except msgspec.ValidationError:
+        return _convert_without_nulls(kind, value)
+    except RecursionError as error:
+        _refuse(kind, str(error))
+
+
+def _convert_without_nulls(kind: Kind[T], value: Any) -> T:
+    clean = without_nulls(value, Shape(Form.STRUCT, struct=kind.type))  # type: ignore[arg-type]
     try:
         return msgspec.convert(clean, kind.type)
     except msgspec.ValidationError as error:
         mismatch = find_mismatch(kind.type, clean)
         _refuse(kind, mismatch.render() if mismatch else str(error))
-    except RecursionError as error:
-        _refuse(kind, str(error))
 
 
 def without_nulls(value: Any, shape: Shape) -> Any:
@@ -162,63 +180,6 @@ def _empty(shape: Shape) -> Any:
     return empty.get(shape.form, 0)
 
 
-def find_unknown_fields(kind: Kind[Any], data: bytes) -> tuple[str, ...]:
-    """Return what a document says that its kind doesn't know, and what it says twice, by path.
-
-    Shape: 'unknown field "spec.foo"' or 'duplicate field "spec.replicas"', in the document's order; unknown ones first
-    within each object, as Kubernetes lists them. Empty for what is no JSON object.
-    """
-    try:
-        pairs = json.loads(data, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError):
-        return ()
-    return _collect(_unknown(pairs, Shape(Form.STRUCT, struct=kind.type), ""))
-
-
-def find_unknown_in(kind: Kind[Any], value: Any) -> tuple[str, ...]:
-    """Return what plain values say that their kind doesn't know, by path; for a patch's result."""
-    return _collect(_unknown(value, Shape(Form.STRUCT, struct=kind.type), ""))
-
-
-def strict_error(kind: Kind[Any], found: tuple[str, ...]) -> ApiError:
-    """Return the error for unknown and duplicate fields under fieldValidation=Strict."""
-    return ApiError(Reason.BAD_REQUEST, _handled(kind, f"strict decoding error: {', '.join(found)}"))
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written, doubles included."""
-
-
-def _collect(found: Iterator[str]) -> tuple[str, ...]:
-    unique = dict.fromkeys(found)
-    return tuple(unique)[:MAX_UNKNOWN_FIELDS]
-
-
-def _unknown(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    if shape.form is Form.LIST and isinstance(value, list) and not isinstance(value, _Pairs):
-        assert shape.item is not None
-        if shape.item.form in (Form.STRUCT, Form.LIST, Form.MAP):
-            for index, part in enumerate(value):
-                yield from _unknown(part, shape.item, f"{path}[{index}]")
-        return
-    pairs = value if isinstance(value, _Pairs) else list(value.items()) if isinstance(value, dict) else None
-    if pairs is None or shape.form not in (Form.STRUCT, Form.MAP):
-        return
-    fields = schema_of(shape.struct).fields if shape.struct else {}
-    prefix = f"{path}." if path else ""
-    seen = set()
-    for name, part in pairs:
-        if name in seen:
-            yield f'duplicate field "{prefix}{name}"'
-        seen.add(name)
-        if shape.form is Form.MAP and shape.item:
-            yield from _unknown(part, shape.item, prefix + name)
-        elif name in fields:
-            yield from _unknown(part, fields[name].shape, prefix + name)
-        else:
-            yield f'unknown field "{prefix}{name}"'
-
-
 def _check_header(kind: Kind[Any], api_version: str, name: str) -> None:
     if api_version == kind.api_version and name == kind.kind:
         return
@@ -232,12 +193,8 @@ def _check_header(kind: Kind[Any], api_version: str, name: str) -> None:
     raise ApiError(Reason.BAD_REQUEST, f'{name} in version "{version}" cannot be handled as a {kind.kind}')
 
 
-def _handled(kind: Kind[Any], why: str) -> str:
-    return f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}'
-
-
 def _refuse(kind: Kind[Any], why: str) -> NoReturn:
-    raise ApiError(Reason.BAD_REQUEST, _handled(kind, why)) from None
+    raise ApiError(Reason.BAD_REQUEST, handled(kind, why)) from None
 
 
 def _refuse_json(kind: Kind[Any], error: Exception) -> NoReturn:

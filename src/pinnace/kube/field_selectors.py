@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
-from pinnace.kube.schema import schema_of
+from pinnace.kube.schema import Form, Shape, schema_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,16 @@ def selectable_fields(kind: Kind[Any]) -> tuple[str, ...]:
 
 
 def fields_of(kind: Kind[Any], obj: Any) -> dict[str, str]:
-    """Return an object's selectable fields with their values as text."""
-    return {name: read_field(obj, path) for name, path in _selectable_paths(kind)}
+    """Return an object's selectable fields with their values as text: "" for what is not set, "false" for a boolean."""
+    found = {}
+    for name, read, empty in _readers(kind):
+        value = read(obj)
+        found[name] = empty if value is None else value if isinstance(value, str) else _render(value)
+    return found
+
+
+def _render(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check_fields(kind: Kind[Any], selector: FieldSelector) -> None:
@@ -124,15 +133,19 @@ def check_fields(kind: Kind[Any], selector: FieldSelector) -> None:
 
 
 @cache
-def _selectable_paths(kind: Kind[Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, _PATHS.get((kind.resource, name), name)) for name in selectable_fields(kind))
+def _readers(kind: Kind[Any]) -> tuple[tuple[str, attrgetter[Any], str], ...]:
+    return tuple(
+        (name, *_reader(kind.type, _PATHS.get((kind.resource, name), name)))
+        for name in selectable_fields(kind)
+    )
 
 
-def read_field(obj: Any, path: str) -> str:
-    """Return the value at a wire path as text; "" for what is not there, "false" for a boolean that is not set."""
+def _reader(struct: type[Any], path: str) -> tuple[attrgetter[Any], str]:
+    """Return how to read a wire path, and its text when it is not set. All structs on the way always exist."""
+    attributes, shape = [], Shape(Form.STRUCT, struct=struct)
     for wire in path.split("."):
-        field = schema_of(obj.__class__).fields[wire]
-        obj = getattr(obj, field.attribute)
-        if obj is None:
-            return "false" if field.shape.form.value == "boolean" else ""
-    return str(obj).lower() if isinstance(obj, bool) else str(obj)
+        assert shape.struct is not None
+        field = schema_of(shape.struct).fields[wire]
+        attributes.append(field.attribute)
+        shape = field.shape
+    return attrgetter(".".join(attributes)), "false" if shape.form is Form.BOOLEAN else ""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pinnace.kube.kinds import Kind
 from pinnace.kube.schema import Form, Shape, schema_of
 
 # Source: the formats of Kubernetes' OpenAPI definitions; other integers are int32.
@@ -80,6 +81,11 @@ _GO_SCALARS: Mapping[Form, str] = {
     Form.INT_OR_STRING: "intstr.IntOrString",
     Form.FREE: "map[string]interface {}",
 }
+
+
+def handled(kind: Kind[Any], why: str) -> str:
+    """Return the sentence that says why a document can't be an object of its kind."""
+    return f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}'
 
 
 def find_mismatch(struct: type[Any], value: Any) -> Mismatch | None:

@@ -66,6 +66,10 @@ def test_another_version_or_kind_is_refused() -> None:
     assert refused(kinds.POD, {"apiVersion": "v1", "kind": "Service", "metadata": None}) == (
         'Service in version "v1" cannot be handled as a Pod'
     )
+    assert refused(kinds.POD, {"kind": "Service"}) == 'Service in version "v1" cannot be handled as a Pod'
+    assert refused(kinds.POD, {"kind": "Service", "metadata": None}) == refused(
+        kinds.POD, {"kind": "Service"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""Finds what a document says that its kind doesn't know, and what it says twice.
+
+Called for each write of a client (fieldValidation is Warn or Strict unless told otherwise), so a document without
+faults is recognised in one quick pass; only a faulty one is walked with paths. Never raises.
+Source: Kubernetes v1.36, apimachinery/pkg/runtime/serializer/json, strict decoding
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.kinds import Kind
+from pinnace.kube.mismatch import handled
+from pinnace.kube.schema import Form, Shape, schema_of
+
+MAX_UNKNOWN_FIELDS = 100  # enough for a person to act on; a bound for the answer's size
+
+
+def find_unknown_fields(kind: Kind[Any], data: bytes) -> tuple[str, ...]:
+    """Return what a document says that its kind doesn't know, and what it says twice, by path.
+
+    Shape: 'unknown field "spec.foo"' or 'duplicate field "spec.replicas"', in the document's order; unknown ones first
+    within each object, as Kubernetes lists them. Empty for what is no JSON object.
+    """
+    try:
+        if is_clean(json.loads(data, object_pairs_hook=_once), kind.type):
+            return ()
+    except _Double:
+        pass
+    except (ValueError, RecursionError):
+        return ()
+    try:
+        pairs = json.loads(data, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return ()
+    return _collect(_unknown(pairs, Shape(Form.STRUCT, struct=kind.type), ""))
+
+
+def find_unknown_in(kind: Kind[Any], value: Any) -> tuple[str, ...]:
+    """Return what plain values say that their kind doesn't know, by path; for a patch's result."""
+    if is_clean(value, kind.type):
+        return ()
+    return _collect(_unknown(value, Shape(Form.STRUCT, struct=kind.type), ""))
+
+
+def strict_error(kind: Kind[Any], found: tuple[str, ...]) -> ApiError:
+    """Return the error for unknown and duplicate fields under fieldValidation=Strict."""
+    return ApiError(Reason.BAD_REQUEST, handled(kind, f"strict decoding error: {', '.join(found)}"))
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written, doubles included."""
+
+
+def _collect(found: Iterator[str]) -> tuple[str, ...]:
+    unique = dict.fromkeys(found)
+    return tuple(unique)[:MAX_UNKNOWN_FIELDS]
+
+
+def _unknown(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    if shape.form is Form.LIST and isinstance(value, list) and not isinstance(value, _Pairs):
+        assert shape.item is not None
+        if shape.item.form in (Form.STRUCT, Form.LIST, Form.MAP):
+            for index, part in enumerate(value):
+                yield from _unknown(part, shape.item, f"{path}[{index}]")
+        return
+    pairs = value if isinstance(value, _Pairs) else list(value.items()) if isinstance(value, dict) else None
+    if pairs is None or shape.form not in (Form.STRUCT, Form.MAP):
+        return
+    fields = schema_of(shape.struct).fields if shape.struct else {}
+    prefix = f"{path}." if path else ""
+    seen = set()
+    for name, part in pairs:
+        if name in seen:
+            yield f'duplicate field "{prefix}{name}"'
+        seen.add(name)
+        if shape.form is Form.MAP and shape.item:
+            yield from _unknown(part, shape.item, prefix + name)
+        elif name in fields:
+            yield from _unknown(part, fields[name].shape, prefix + name)
+        else:
+            yield f'unknown field "{prefix}{name}"'
+
+
+# --- the quick pass ---
+
+
+class _Double(Exception):
+    """A document says something twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise _Double
+    return made
+
+
+def is_clean(value: Any, struct: type[Any]) -> bool:
+    """Say whether plain values hold no field that the struct doesn't know; a value of the wrong type is not judged."""
+    return _knows(value, Shape(Form.STRUCT, struct=struct))
+
+
+def _knows(value: Any, shape: Shape) -> bool:
+    if shape.struct is not None:
+        if not isinstance(value, dict):
+            return True
+        below = _shapes_below(shape.struct)
+        for name, part in value.items():
+            if name not in below:
+                return False
+            inner = below[name]
+            if inner is not None and not _knows(part, inner):
+                return False
+        return True
+    item = shape.item
+    assert item is not None
+    parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+    return all(_knows(part, item) for part in parts)
+
+
+@cache
+def _shapes_below(struct: type[msgspec.Struct]) -> Mapping[str, Shape | None]:
+    """Return each field's shape, or None where no struct is below it and nothing can be unknown."""
+    fields = schema_of(struct).fields
+    return {name: field.shape if _has_structs(field.shape) else None for name, field in fields.items()}
+
+
+def _has_structs(shape: Shape) -> bool:
+    return shape.struct is not None or (shape.item is not None and _has_structs(shape.item))

@@ -32,6 +32,7 @@ async def clear_instance(settings: Settings, *, wipe: bool) -> list[str]:
     try:
         clock = SystemClock()
         host = build_host(settings, Api(MemoryStore(), clock, Chance()), clock)
+        await host.network.ensure()  # takes over the links that are there, so that they can be taken back
         count = 0
         if settings.home_path.exists():
             await host.sandboxes.adopt()

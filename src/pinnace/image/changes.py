@@ -32,7 +32,7 @@ def apply_changes(config: ContainerConfig, changes: Sequence[str]) -> ContainerC
         instruction = _INSTRUCTIONS.get(word.upper())
         if instruction is None:
             raise UserError(
-                f"{word or change!r} is not a valid change",
+                f"{word.upper() or change} is not a valid change",
                 hint="one of " + ", ".join(sorted(_INSTRUCTIONS)),
                 where=f"--change {change!r}",
             )

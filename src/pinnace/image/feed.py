@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from pinnace.image.threads import uninterrupted
 
 
 @asynccontextmanager
@@ -37,25 +39,14 @@ async def _feed(path: Path, data: AsyncIterable[bytes]) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     try:
-        await _uninterrupted(open_pipe)
+        await uninterrupted(open_pipe)
         async for piece in data:
-            await _uninterrupted(_write_all, fd, piece)
+            await uninterrupted(_write_all, fd, piece)
     except BrokenPipeError:
         return  # the reader has seen enough, and says why itself
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-async def _uninterrupted(function: Callable[..., None], *args: object) -> None:
-    """Run in a thread; when cancelled, wait for the thread, so that it never touches a closed descriptor."""
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        work.exception()
-        raise
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -7,7 +7,6 @@ Invariant: an id has one root filesystem; making it twice gives the same one; re
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ from pinnace.base.errors import Bug, HostError
 from pinnace.image import mounts, overlay
 from pinnace.image.layers import Layer, Layers, remove_tree
 from pinnace.image.layout import Layout
+from pinnace.image.threads import KeyedLocks, uninterrupted
 from pinnace.oci.digest import Digest
 
 RECORD = "plan.json"
@@ -60,17 +60,20 @@ class RootfsStore:
         self._layers = layers
         self._boot_id = boot_id
         self._records: dict[str, RootfsRecord] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = KeyedLocks()
 
     def recover(self) -> tuple[Path, ...]:
         """Read the records; return (as trash) the directories that a crash left without one."""
         remains = []
         for entry in list(os.scandir(self._layout.rootfs)):
             record = Path(entry.path) / RECORD
-            try:
-                self._records[entry.name] = msgspec.json.decode(record.read_bytes(), type=RootfsRecord)
-            except FileNotFoundError:
+            data = record.read_bytes() if record.exists() else b""
+            if not data:  # the daemon ended before it was written, or the machine before it was on disk
+                mounts.unmount(f"{entry.path}/merged")
                 remains.append(self._layers.throw_away(Path(entry.path)))
+                continue
+            try:
+                self._records[entry.name] = msgspec.json.decode(data, type=RootfsRecord)
             except msgspec.MsgspecError as error:
                 raise HostError(
                     f"{record} can't be read: {error}",
@@ -100,24 +103,24 @@ class RootfsStore:
         there = self._records.get(record.id)
         if there is not None and (there.layers, there.read_only) != (record.layers, record.read_only):
             raise Bug(f"the root filesystem {record.id} is already there with other layers")
-        async with self._locks.setdefault(record.id, asyncio.Lock()):
-            self._records[record.id] = there or record
+        record = msgspec.structs.replace(record, boot_id=self._boot_id)
+        async with self._locks.holding(record.id):
+            there = self._records.setdefault(record.id, record)
             try:
-                return await asyncio.to_thread(
-                    self._make, there, msgspec.structs.replace(record, boot_id=self._boot_id)
-                )
+                rootfs = await uninterrupted(self._make, None if there is record else there, record)
             except BaseException:
-                if there is None:
+                if there is record:
                     self._records.pop(record.id, None)
                 raise
+            self._records[record.id] = record
+            return rootfs
 
     async def release(self, rootfs_id: str) -> Path | None:
         """Unmount; return what is to be removed (in the trash), or None when there was nothing."""
         check_id(rootfs_id)
-        async with self._locks.setdefault(rootfs_id, asyncio.Lock()):
-            trash = await asyncio.to_thread(self._release, rootfs_id)
+        async with self._locks.holding(rootfs_id):
+            trash = await uninterrupted(self._release, rootfs_id)
             self._records.pop(rootfs_id, None)
-        self._locks.pop(rootfs_id, None)
         return trash
 
     async def take_upper(self, rootfs_id: str, target: Path) -> None:
@@ -131,7 +134,7 @@ class RootfsStore:
             mounts.unmount(str(rootfs.path))
             os.rename(upper, target)
 
-        await asyncio.to_thread(take)
+        await uninterrupted(take)
 
     def _directory(self, rootfs_id: str) -> Path:
         return self._layout.rootfs / rootfs_id
@@ -161,7 +164,11 @@ class RootfsStore:
             )
         rootfs.path.mkdir(exist_ok=True)
         fresh = base / (RECORD + ".new")
-        fresh.write_bytes(msgspec.json.encode(record))
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(record))
+            file.flush()
+            if not record.volatile:
+                os.fsync(file.fileno())
         os.rename(fresh, base / RECORD)
         try:
             mounts.mount_overlay(rootfs.plan)

@@ -69,8 +69,7 @@ def parse_number(data: bytes) -> int:
 
 def parse_header(block: bytes) -> Entry:
     """Return the entry that a header block describes, before any extended records. Raises: TarError."""
-    said = parse_number(block[148:156])
-    if sum(block) - sum(block[148:156]) + 256 != said:
+    if _said_checksum(block) != sum(block) - sum(block[148:156]) + 256:
         raise TarError(
             "the archive has a damaged header: its checksum is wrong",
             hint="is the file a tar archive (plain, or packed with gzip, zstd, xz or bzip2), and complete?",
@@ -95,6 +94,15 @@ def parse_header(block: bytes) -> Entry:
         minor=parse_number(block[337:345]) if kind in (CHARACTER, DEVICE) else 0,
         real_size=size,
     )
+
+
+def _said_checksum(block: bytes) -> int:
+    """Return the checksum that stands in the header; -1 when it is no number at all."""
+    text = block[148:156].strip(b" \0")
+    try:
+        return int(text, 8)
+    except ValueError:
+        return -1
 
 
 def parse_records(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -3,14 +3,10 @@
 Invariant: what the write path gets is JSON; what it can't get (protobuf, CBOR, half a document) is refused in words.
 """
 
-from datetime import date
-from typing import Any
-
-import msgspec
-import yaml
 from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.manifests import yaml_to_json
 from pinnace.kubeapi.negotiation import JSON, YAML
 
 _READABLE = (JSON, YAML)
@@ -54,42 +50,6 @@ def unsupported(media_type: str, readable: tuple[str, ...]) -> ApiError:
         f"the body of the request was in an unknown format - accepted media types include: {', '.join(readable)}"
         f" (got {media_type!r})",
     )
-
-
-def yaml_to_json(body: bytes) -> bytes:
-    """Return a YAML document as JSON. Raises: ApiError BadRequest."""
-    try:
-        value = yaml.load(body, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ApiError(Reason.BAD_REQUEST, f"yaml parse error: {error}") from None
-    try:
-        return msgspec.json.encode(_with_text_keys(value))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ApiError(Reason.BAD_REQUEST, f"yaml parse error: {error}") from None
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader, but a timestamp stays text, as Kubernetes reads it."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _with_text_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_key(key): _with_text_keys(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_text_keys(item) for item in value]
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return str(key).lower()
-    return key if isinstance(key, str) else str(key)
 
 
 def _too_large(limit: int) -> ApiError:

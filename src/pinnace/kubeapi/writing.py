@@ -13,10 +13,11 @@ from pinnace.api.versions import convert, stored_kind
 from pinnace.base.errors import ApiError, Cause, Reason
 from pinnace.kube.codec import decode, encode
 from pinnace.kube.kinds import Kind
+from pinnace.kube.manifests import yaml_to_json
 from pinnace.kube.objects.meta_v1 import DeleteOptions
 from pinnace.kube.strict import find_unknown_fields, strict_error
 from pinnace.kubeapi.answers import answer, answer_json
-from pinnace.kubeapi.bodies import media_type_of, read_body, read_document, unsupported, yaml_to_json
+from pinnace.kubeapi.bodies import media_type_of, read_body, read_document, unsupported
 from pinnace.kubeapi.calls import Call, check_dry_run
 from pinnace.kubeapi.errors import build_success
 from pinnace.kubeapi.negotiation import LIST_FORMS, PLAIN, SINGLE_FORMS, negotiate

@@ -17,7 +17,7 @@ from pinnace.api.context import SYSTEM, Context
 from pinnace.api.deletion import DeleteWish
 from pinnace.api.kinds.service_addresses import claim_of
 from pinnace.api.patches import Patch, apply_patch
-from pinnace.api.prepare import Part, World
+from pinnace.api.prepare import Part, World, part_of
 from pinnace.api.reads import LabelPredicate, Reader, key_of
 from pinnace.api.scale import read_scale, write_scale
 from pinnace.api.settings import ApiSettings
@@ -183,7 +183,7 @@ class Api:
         Raises: ApiError NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType.
         """
         return await self._writer.patch(
-            kind, key_of(kind, namespace, name), patch, Part(subresource), context
+            kind, key_of(kind, namespace, name), patch, part_of(subresource), context
         )
 
     async def change(
@@ -201,7 +201,7 @@ class Api:
         `fn` gets the newest state, writes on their way to disk included; it may be called several times and must be
         pure. What it raises ends the change.
         """
-        key, part = key_of(kind, namespace, name), Part(subresource)
+        key, part = key_of(kind, namespace, name), part_of(subresource)
         stored = stored_kind(kind)
         if kind is stored:
             return await self._writer.change(kind, key, fn, part, context)

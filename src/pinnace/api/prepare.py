@@ -19,6 +19,7 @@ from pinnace.api.validation.metadata import validate_metadata, validate_metadata
 from pinnace.api.validation.problems import Problems
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
+from pinnace.base.errors import ApiError, Reason
 from pinnace.base.times import render_time
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 
@@ -35,6 +36,15 @@ class Part(Enum):
     MAIN = ""
     STATUS = "status"
     FINALIZE = "finalize"
+
+
+def part_of(subresource: str) -> Part:
+    """Return the part that a subresource's name means. Raises: ApiError MethodNotAllowed."""
+    try:
+        return Part(subresource)
+    except ValueError:
+        why = "the server does not allow this method on the requested resource"
+        raise ApiError(Reason.METHOD_NOT_ALLOWED, why) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pinnace.api.defaults.containers import default_container
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.defaults.volumes import default_volume
-from pinnace.kube.objects.core_v1 import Pod, PodSecurityContext, PodSpec, PodTemplateSpec
+from pinnace.kube.objects.core_v1 import PodSecurityContext, PodSpec, PodTemplateSpec
 
 GRACE_S = 30
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -51,12 +51,6 @@ def default_pod_spec(spec: PodSpec, *, is_pod: bool) -> PodSpec:
     if spec.overhead:
         changes["overhead"] = canonical_quantities(spec.overhead)
     return replace(spec, **changes)
-
-
-def default_pod(pod: Pod) -> Pod:
-    """Return the pod filled in."""
-    spec = default_pod_spec(pod.spec, is_pod=True)
-    return pod if spec == pod.spec else replace(pod, spec=spec)
 
 
 def default_template(template: PodTemplateSpec) -> PodTemplateSpec:

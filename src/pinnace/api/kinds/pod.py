@@ -5,15 +5,28 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from pinnace.api.admission.pods import admit_pod
-from pinnace.api.defaults.pods import default_pod
+from pinnace.api.defaults.pods import default_pod_spec
 from pinnace.api.defaults.qos import compute_qos_class
+from pinnace.api.memo import Memo, spec_key
 from pinnace.api.strategy import Strategy
 from pinnace.api.validation.pods import validate_pod_spec, validate_pod_update
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import POD
-from pinnace.kube.objects.core_v1 import ContainerStatus, Pod, PodCondition, PodStatus
+from pinnace.kube.objects.core_v1 import ContainerStatus, Pod, PodCondition, PodSpec, PodStatus
 
 _ENDED = ("Succeeded", "Failed")
+
+_DEFAULTED: Memo[PodSpec] = Memo()
+_VALID: Memo[bool] = Memo()
+
+
+def _default(pod: Pod) -> Pod:
+    key = spec_key(pod.spec)
+    spec = _DEFAULTED.get(key)
+    if spec is None:
+        spec = default_pod_spec(pod.spec, is_pod=True)
+        _DEFAULTED.put(key, spec)
+    return replace(pod, spec=spec)
 
 
 def _prepare_create(pod: Pod) -> Pod:
@@ -44,7 +57,13 @@ def _prepare_status(new: Pod, old: Pod) -> Pod:
 
 
 def _validate(pod: Pod, problems: Problems) -> None:
+    key = spec_key(pod.spec)
+    if _VALID.get(key):
+        return
+    before = len(problems.found)
     validate_pod_spec(pod.spec, "spec", problems)
+    if len(problems.found) == before:
+        _VALID.put(key, True)
 
 
 def _validate_status(new: Pod, old: Pod, problems: Problems) -> None:
@@ -92,7 +111,7 @@ def compute_grace(pod: Pod, wish_s: int | None) -> int:
 
 STRATEGY = Strategy(
     kind=POD,
-    default=default_pod,
+    default=_default,
     admit=admit_pod,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,

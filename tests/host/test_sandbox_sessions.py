@@ -177,7 +177,7 @@ async def test_container_with_its_monitor_stays_small_and_out_of_the_daemons_cgr
     handles = [await make(world, "sleep", "300", name=name) for name in names]
     monitors = [int(world.runtime.paths.monitor_pid_file(name).read_text()) for name in names]
     async with asyncio.timeout(10):  # the runtime's own process becomes the container's when it executes it
-        while any(Path(f"/proc/{one.pid}/comm").read_text() != "sleep\n" for one in handles):
+        while any(Path(f"/proc/{one.pid}/comm").read_text() != "sleep\n" for one in handles):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     def pss_kib(pid: int) -> int:

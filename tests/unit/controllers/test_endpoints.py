@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pinnace.controllers.endpoints.facts import has_endpoints, resolve_ports
+from pinnace.controllers.endpoints.facts import find_members, has_endpoints, resolve_ports
 from pinnace.controllers.endpoints.legacy import reconcile_endpoints
 from pinnace.controllers.endpoints.slices import MAX_ENDPOINTS, SliceFacts, reconcile_slices
 from pinnace.controllers.plan import Change, Create, Delete, Plan
@@ -12,7 +12,7 @@ from tests.unit.controllers.builders import pod, service, with_meta, with_ports
 
 
 def decide(svc: Service, pods: list[Pod], slices: list[EndpointSlice] | None = None) -> Plan:
-    return reconcile_slices(SliceFacts(svc, tuple(pods), tuple(slices or ())))
+    return reconcile_slices(SliceFacts(svc, find_members(svc, pods), tuple(slices or ())))
 
 
 def stored(plan: Plan, before: list[EndpointSlice] | None = None) -> list[EndpointSlice]:
@@ -27,6 +27,10 @@ def stored(plan: Plan, before: list[EndpointSlice] | None = None) -> list[Endpoi
         elif isinstance(step, Delete):
             del found[step.object.metadata.name]
     return list(found.values())
+
+
+def endpoints(svc: Service, pods: list[Pod], present: Endpoints | None) -> Plan:
+    return reconcile_endpoints(svc, find_members(svc, pods), present)
 
 
 def conditions(one: EndpointSlice) -> dict[str, tuple[bool | None, bool | None, bool | None]]:
@@ -154,7 +158,7 @@ def test_endpoints_object_splits_ready_from_not_ready_and_leaves_terminating_pod
         pod("b", ip="10.0.0.2", ready=False),
         pod("c", ip="10.0.0.3", deleting=True),
     ]
-    (step,) = reconcile_endpoints(service(labels={"team": "x"}), pods, None).steps
+    (step,) = endpoints(service(labels={"team": "x"}), pods, None).steps
     assert isinstance(step, Create)
     made = step.object
     assert isinstance(made, Endpoints)
@@ -162,12 +166,12 @@ def test_endpoints_object_splits_ready_from_not_ready_and_leaves_terminating_pod
     assert [a.ip for a in subset.addresses] == ["10.0.0.1"]
     assert [a.ip for a in subset.not_ready_addresses] == ["10.0.0.2"]
     assert made.metadata.labels == {"team": "x", "endpoints.kubernetes.io/managed-by": "endpoint-controller"}
-    assert reconcile_endpoints(service(labels={"team": "x"}), pods, made) == Plan()
+    assert endpoints(service(labels={"team": "x"}), pods, made) == Plan()
 
 
 def test_endpoints_object_is_emptied_not_deleted() -> None:
-    (step,) = reconcile_endpoints(service(), [pod("a")], None).steps
+    (step,) = endpoints(service(), [pod("a")], None).steps
     assert isinstance(step, Create)
-    (change,) = reconcile_endpoints(service(), [], step.object).steps
+    (change,) = endpoints(service(), [], step.object).steps
     assert isinstance(change, Change)
     assert change.after.subsets == ()

@@ -13,7 +13,6 @@ from pinnace.controllers.endpoints.facts import (
     HEADLESS,
     Member,
     Port,
-    find_members,
     is_headless,
     reference_to,
 )
@@ -34,10 +33,10 @@ MAX_ADDRESSES = 1000  # Source: endpoints_controller.go, maxCapacity
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 
 
-def reconcile_endpoints(service: Service, pods: Sequence[Pod], present: Endpoints | None) -> Plan:
+def reconcile_endpoints(service: Service, found: Sequence[Member], present: Endpoints | None) -> Plan:
     """Return the change that makes the Endpoints object say what the pods are."""
     waits_ready = not service.spec.publish_not_ready_addresses
-    members = [m for m in find_members(service, pods) if not (m.terminating and waits_ready)]
+    members = [m for m in found if not (m.terminating and waits_ready)]
     members = [m for m in members if m.ready or _may_become_ready(m.pod)]
     truncated = len(members) > MAX_ADDRESSES
     subsets = _pack(members[:MAX_ADDRESSES])

@@ -18,13 +18,12 @@ from pinnace.controllers.endpoints.facts import (
     SLICE_MANAGER,
     Member,
     Port,
-    find_members,
     is_headless,
     reference_to,
 )
 from pinnace.controllers.owners import controller_reference
 from pinnace.controllers.plan import Change, Create, Delete, Plan, Step
-from pinnace.kube.objects.core_v1 import Pod, Service
+from pinnace.kube.objects.core_v1 import Service
 from pinnace.kube.objects.discovery_v1 import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 
@@ -35,17 +34,17 @@ Ports = tuple[Port, ...]
 
 @dataclass(frozen=True, slots=True)
 class SliceFacts:
-    """One Service, the pods of its namespace, and the slices that are ours and name the Service."""
+    """One Service, the pods behind it, and the slices that are ours and name the Service."""
 
     service: Service
-    pods: tuple[Pod, ...] = ()
+    members: tuple[Member, ...] = ()
     slices: tuple[EndpointSlice, ...] = ()
 
 
 def reconcile_slices(facts: SliceFacts) -> Plan:
     """Return the changes that make the slices say what the pods are."""
     wanted: dict[tuple[Ports, str], dict[str, Endpoint]] = {}
-    for member in find_members(facts.service, facts.pods):
+    for member in facts.members:
         family = "IPv6" if ":" in member.ip else "IPv4"
         wanted.setdefault((member.ports, family), {})[member.pod.metadata.uid] = _endpoint_of(member)
     slices = [one for one in facts.slices if not one.metadata.deletion_timestamp]

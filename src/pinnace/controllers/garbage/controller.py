@@ -56,6 +56,8 @@ class GarbageController:
             yield from (
                 key for ref in meta.owner_references if (key := _owner_key(ref, meta.namespace)) is not None
             )
+        elif _is_unmoved(change):
+            return
         elif meta.owner_references or (
             meta.deletion_timestamp and {FOREGROUND, ORPHAN} & set(meta.finalizers)
         ):
@@ -88,6 +90,18 @@ class GarbageController:
             return OwnerState.ABSENT
         waits = owner.metadata.deletion_timestamp and FOREGROUND in owner.metadata.finalizers
         return OwnerState.WAITING if waits else OwnerState.PRESENT
+
+
+def _is_unmoved(change: ObjectChange[Any]) -> bool:
+    """Say whether a change left alone all that garbage collection looks at."""
+    if change.type != "MODIFIED" or change.previous is None:
+        return False
+    before, after = change.previous.metadata, change.object.metadata
+    return (before.owner_references, before.deletion_timestamp, before.finalizers) == (
+        after.owner_references,
+        after.deletion_timestamp,
+        after.finalizers,
+    )
 
 
 def _owner_key(ref: OwnerReference, namespace: str) -> AnyKey | None:

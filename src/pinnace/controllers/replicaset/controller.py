@@ -16,7 +16,7 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.controllers.apply import apply_change, apply_delete, apply_status
 from pinnace.controllers.deployment.counts import replicas_of
 from pinnace.controllers.owners import controller_of
-from pinnace.controllers.pods import is_active
+from pinnace.controllers.pods import is_active, is_ended
 from pinnace.controllers.replicaset.decide import (
     ManageFailure,
     ReplicaSetFacts,
@@ -53,6 +53,9 @@ class ReplicaSetController:
 
     def _keys_of_pod(self, change: ObjectChange[Pod]) -> Iterator[ObjectKey]:
         self._note_orphan(change)
+        before = change.previous
+        if change.type == "MODIFIED" and before is not None and _matters(before) == _matters(change.object):
+            return
         for pod in (change.object, change.previous):
             if pod is None:
                 continue
@@ -173,6 +176,15 @@ async def _run_all(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+def _matters(pod: Pod) -> tuple[object, ...]:
+    """Return what of a pod a set acts on; most changes of pods touch none of it."""
+    ready = next(
+        ((c.status, c.last_transition_time) for c in pod.status.conditions if c.type == "Ready"), None
+    )
+    meta = pod.metadata
+    return (meta.labels, meta.owner_references, bool(meta.deletion_timestamp), is_ended(pod), ready)
 
 
 def _as_failure(plan: ReplicaSetPlan, error: Exception | None) -> ManageFailure | None:

@@ -18,6 +18,11 @@ class Context:
     field_validation: str = "Ignore"
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def reads_warnings(self) -> bool:
+        """Whether anybody will see a warning."""
+        return True
+
     def warn(self, sentence: str) -> None:
         """Keep one warning for the answer; the same one is kept once."""
         if sentence not in self.warnings:
@@ -28,6 +33,10 @@ class _SystemContext(Context):
     """Pinnace's own components: nobody reads their warnings, so none are kept."""
 
     __slots__ = ()
+
+    @property
+    def reads_warnings(self) -> bool:
+        return False
 
     def warn(self, sentence: str) -> None:
         """Drop the warning; a shared list would only grow."""

@@ -72,8 +72,7 @@ def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Con
     row.validate(obj, problems)
     if problems:
         raise problems.to_error(kind.kind, kind.group, meta.name)
-    for sentence in row.warn(obj):
-        context.warn(sentence)
+    _warn(row, obj, context)
     return obj
 
 
@@ -139,9 +138,15 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
         new = _prepare_main(row, new, old, problems)
     if problems:
         raise problems.to_error(row.kind.kind, row.kind.group, old_meta.name)
-    for sentence in row.warn(new) if part is Part.MAIN else ():
-        context.warn(sentence)
+    if part is Part.MAIN:
+        _warn(row, new, context)
     return new
+
+
+def _warn(row: Strategy[T], obj: T, context: Context) -> None:
+    if context.reads_warnings:
+        for sentence in row.warn(obj):
+            context.warn(sentence)
 
 
 def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:

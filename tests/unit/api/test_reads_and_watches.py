@@ -14,6 +14,7 @@ from pinnace.kube.kinds import CONFIG_MAP, POD
 from pinnace.kube.objects.core_v1 import Namespace, Pod
 from pinnace.kube.objects.meta_v1 import ObjectMeta, OwnerReference
 from pinnace.store.interface import Revision
+from pinnace.store.memory import MemoryStore
 from pinnace.store.sqlite import SqliteStore
 from tests.unit.api.builders import config_map, make_api, pod, service
 
@@ -150,3 +151,16 @@ async def test_creates_at_once_never_share_a_service_address(durable: Api) -> No
     made = await asyncio.gather(*(durable.create(service(f"s{number}")) for number in range(50)))
     assert len({one.spec.cluster_ip for one in made}) == 50
     await durable.store.close()
+
+
+async def test_a_watcher_that_falls_behind_goes_on_without_a_gap() -> None:
+    api = Api(MemoryStore(buffer_limit=2), SystemClock(), Chance(1))
+    await api.create(Namespace(metadata=ObjectMeta(name="default")))
+    watch = api.watch(CONFIG_MAP, "default")
+    names = [f"c{number}" for number in range(10)]
+    for name in names:
+        await api.create(config_map(name))
+    seen = [await watch.__anext__() for _ in names]
+    assert [(change.type, change.object.metadata.name) for change in seen] == [
+        ("ADDED", name) for name in names
+    ]

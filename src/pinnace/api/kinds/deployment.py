@@ -6,6 +6,7 @@ from pinnace.api.defaults.pods import default_template
 from pinnace.api.kinds.replicas import validate_selector, validate_template
 from pinnace.api.strategy import Scaling, Strategy
 from pinnace.api.validation.problems import Problems
+from pinnace.api.validation.warnings import find_pod_warnings
 from pinnace.kube.kinds import DEPLOYMENT
 from pinnace.kube.objects.apps_v1 import (
     Deployment,
@@ -148,5 +149,6 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_update=_validate_update,
     generation=True,
+    warn=lambda deployment: find_pod_warnings(deployment.spec.template.spec, "spec.template.spec"),
     scaling=Scaling(read=_read_scale, write=_write_scale),
 )

@@ -11,6 +11,7 @@ from pinnace.api.memo import Memo, spec_key
 from pinnace.api.strategy import Strategy
 from pinnace.api.validation.pods import validate_pod_spec, validate_pod_update
 from pinnace.api.validation.problems import Problems
+from pinnace.api.validation.warnings import find_pod_warnings
 from pinnace.kube.kinds import POD
 from pinnace.kube.objects.core_v1 import ContainerStatus, Pod, PodCondition, PodSpec, PodStatus
 
@@ -122,4 +123,5 @@ STRATEGY = Strategy(
     index=_index,
     generation=True,
     grace=compute_grace,
+    warn=lambda pod: find_pod_warnings(pod.spec, "spec"),
 )

@@ -6,6 +6,7 @@ from pinnace.api.defaults.pods import default_template
 from pinnace.api.kinds.replicas import validate_selector, validate_template
 from pinnace.api.strategy import Scaling, Strategy
 from pinnace.api.validation.problems import Problems
+from pinnace.api.validation.warnings import find_pod_warnings
 from pinnace.kube.kinds import REPLICA_SET
 from pinnace.kube.objects.apps_v1 import ReplicaSet, ReplicaSetStatus
 from pinnace.kube.selectors import selector_of
@@ -77,5 +78,6 @@ STRATEGY = Strategy(
     validate_update=_validate_update,
     validate_status=_validate_status,
     generation=True,
+    warn=lambda replica_set: find_pod_warnings(replica_set.spec.template.spec, "spec.template.spec"),
     scaling=Scaling(read=_read_scale, write=_write_scale),
 )

@@ -92,7 +92,8 @@ def dockerd(namespace: None) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pt-dockerd-"))
     sh("ip link add pt-docker0 type bridge")
     sh("ip addr add 10.245.250.1/24 dev pt-docker0")
-    sh("sysctl -qw net.ipv4.ip_forward=0")  # Docker drops what it does not know only where it switched forwarding on
+    # Docker drops what it does not know only where it switched forwarding on itself.
+    sh("sysctl -qw net.ipv4.ip_forward=0")
     argv = ["dockerd", "--bridge", "pt-docker0", "--host", f"unix://{folder}/docker.sock"]
     argv += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     with (folder / "log").open("wb") as log:

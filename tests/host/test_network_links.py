@@ -86,6 +86,26 @@ async def test_next_daemon_finds_links_and_goes_on_with_the_next_address(netns: 
         await successor.close()
 
 
+async def test_another_range_is_taken_up_when_no_pod_has_the_old_one(netns: str) -> None:
+    network = new_network()
+    await network.ensure()
+    await network.close()
+    successor = Network(INSTANCE, pods_range="10.245.64.0/20", services_range=SERVICES_RANGE)
+    try:
+        await successor.ensure()
+        assert (await successor.attach(netns, "pod-a")).ip == "10.245.64.2"
+        assert "10.245.0.1" not in sh(f"ip -4 -o addr show {successor.bridge}")
+        await successor.close()
+        third = new_network()
+        await third.ensure()  # pods of the old range are there, so it stays
+        assert str(third.range) == "10.245.64.0/20"
+        await third.close()
+    finally:
+        last = new_network()
+        await last.remove_all()
+        await last.close()
+
+
 async def test_missing_namespace_is_named(network: Network) -> None:
     with pytest.raises(HostError, match="/run/netns/pt-none of pod-x can't be opened"):
         await network.attach("/run/netns/pt-none", "pod-x")

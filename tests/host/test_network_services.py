@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from pinnace.base.clock import SystemClock
 from pinnace.base.errors import UserError
 from pinnace.network import conntrack
 from pinnace.network.bridge import find_main_address
+from pinnace.network.proxy import ServiceProxy
 from tests.host.network_bench import (
     INSTANCE,
     ask,
@@ -297,6 +299,55 @@ async def test_datagrams_move_on_when_their_pod_leaves() -> None:
 def _send(sender: socket.socket) -> str:
     sender.send(b"?")
     return sender.recv(100).decode().strip()
+
+
+async def test_no_new_connection_is_lost_while_backends_come_and_go() -> None:
+    async with bench() as b:
+        pods = [await b.pod(name) for name in ("one", "two", "three")]
+        b.api.put(service(), slice_of("web", pods[0].ip))
+        await b.settle()
+        asking = asyncio.create_task(count_answers(CLUSTER_IP, 80, 2000))
+        changes = 0
+        while not asking.done():
+            first, second = pods[changes % 3], pods[(changes + 1) % 3]
+            b.api.put(slice_of("web", first.ip, second.ip))
+            assert await b.proxy.settled(pods[(changes + 2) % 3].ip, timeout_s=5)
+            changes += 1
+        assert (await asking).total() == 2000
+        assert changes > 5
+
+
+async def test_next_daemon_takes_over_rules_and_open_connections() -> None:
+    async with bench() as b:
+        one, client = await b.pod("one"), await b.pod("client", port=None)
+        b.api.put(service(port=BALANCED, type="LoadBalancer"), slice_of("web", one.ip))
+        await b.settle()
+        with await asyncio.to_thread(connect, CLUSTER_IP, BALANCED, netns=client.netns) as connection:
+            stream = connection.makefile("rw")
+            assert (await asyncio.to_thread(stream.readline)).split()[0] == "one"
+            await b.proxy.close()
+            assert (await ask("127.0.0.1", BALANCED)).startswith(
+                "one"
+            )  # nobody holds the rules, and they work
+            b.proxy = ServiceProxy(b.api, b.network, SystemClock(), dns_ip="10.97.0.10")  # type: ignore[arg-type]
+            try:
+                await b.proxy.start()
+                assert await asyncio.to_thread(_echo, stream, "still here\n") == "still here\n"
+                assert (await ask("127.0.0.1", BALANCED)).startswith("one")
+            finally:
+                stream.close()
+                await b.proxy.close()
+
+
+async def test_silent_connections_can_be_left_out_of_the_count() -> None:
+    async with bench() as b:
+        one = await b.pod("one")
+        b.api.put(service(), slice_of("web", one.ip))
+        await b.settle()
+        with await asyncio.to_thread(connect, CLUSTER_IP, 80):
+            assert await b.proxy.open_connections(one.ip, active_within_s=30) == 1
+            assert await b.proxy.drained(one.ip, timeout_s=10, active_within_s=0.5) == 0
+            assert await b.proxy.open_connections(one.ip) == 1
 
 
 async def test_flushed_rules_are_put_back() -> None:

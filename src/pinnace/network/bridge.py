@@ -191,11 +191,15 @@ class Network:
                 f"Services range {self.services_range} overlaps {overlaps[0]} of this host: "
                 "choose another with --services-range if Services can't be reached"
             )
-        network = present[0][2] if present else choose_range(self._wanted, foreign)
-        if network != self._wanted and not present:
+        owners = self._read_owners(devices)
+        network = present[0][2] if present and owners else choose_range(self._wanted, foreign)
+        if network != self._wanted and not (present and owners):
             self._on_report(f"pods range {self._wanted} is taken on this host; {network} is used")
+        for _, address, its in present:
+            if its != network:  # an earlier run had another range, and no pod is left from it
+                links.delete_address(kernel, index, address, its.prefixlen)
         cursor = int(parse_alias(ours.alias).get("next", "0")) if ours is not None else 0
-        return Addresses.restore(network, self._read_owners(devices), cursor)
+        return Addresses.restore(network, owners, cursor)
 
     def _read_owners(self, devices: tuple[links.Device, ...]) -> dict[str, IPv4Address]:
         owners = {}

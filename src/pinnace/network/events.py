@@ -12,6 +12,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from pinnace.network.netlink import NETFILTER, ROUTE, iter_messages, open_group_socket
 
@@ -69,9 +70,16 @@ class KernelEvents:
                 return
             except OSError as error:  # ENOBUFS: events were dropped
                 log.info("kernel events were lost: %s", error)
+                self._drain()
                 self._on_lost()
                 return
             for kind, _, _, body in iter_messages(data):
                 self._on_message(kind, body)
                 if self._socket is None:
                     return
+
+    def _drain(self) -> None:
+        """Throw away what is left of the events: without the lost ones it can't be understood."""
+        with suppress(OSError):
+            while self._socket is not None and self._socket.recv(_RECEIVE_BYTES):
+                pass

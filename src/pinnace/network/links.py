@@ -236,6 +236,12 @@ def add_address(kernel: NetlinkSocket, index: int, address: IPv4Address, prefix:
     kernel.request(NEW_ADDRESS, CREATE | REPLACE, body)
 
 
+def delete_address(kernel: NetlinkSocket, index: int, address: IPv4Address, prefix: int) -> None:
+    """Take an address from a device."""
+    body = _ADDRESS.pack(socket.AF_INET, prefix, 0, _SCOPE_UNIVERSE, index)
+    kernel.request(DELETE_ADDRESS, 0, body + attribute(_ADDRESS_LOCAL, address.packed))
+
+
 def list_addresses(kernel: NetlinkSocket) -> tuple[tuple[int, IPv4Address, IPv4Network], ...]:
     """Return (device index, address, its network) of all IPv4 addresses."""
     answers = kernel.request(GET_ADDRESS, DUMP, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0))

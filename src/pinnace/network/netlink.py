@@ -24,6 +24,8 @@ NESTED = 0x8000
 
 _SOL_NETLINK = 270
 _ADD_MEMBERSHIP, _EXT_ACK, _STRICT_CHECK = 1, 11, 12
+_SO_RCVBUFFORCE = 33  # Source: Linux, include/uapi/asm-generic/socket.h
+_GROUP_BUFFER_BYTES = 4 << 20  # a table of a thousand Services comes as one burst of events
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ERROR_CAPPED, _ERROR_HAS_ATTRIBUTES = 0x100, 0x200
 _ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG
@@ -172,6 +174,7 @@ def open_group_socket(protocol: int, groups: Sequence[int]) -> socket.socket:
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol
     )
     try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _GROUP_BUFFER_BYTES)
         listener.bind((0, 0))
         for group in groups:
             listener.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)

@@ -28,6 +28,7 @@ class TableWatch:
         self._on_tampering = on_tampering
         self._on_lost = on_lost
         self._expected = 0
+        self._in_flight = 0
         self._touched = False
         self._events = KernelEvents.of_rules(self._hear, self._lose)
 
@@ -35,11 +36,14 @@ class TableWatch:
     def own_change(self) -> Iterator[None]:
         """Expect one transaction of our own; none when it fails."""
         self._expected += 1
+        self._in_flight += 1
         try:
             yield
         except BaseException:
             self._expected = max(0, self._expected - 1)
             raise
+        finally:
+            self._in_flight -= 1
 
     def close(self) -> None:
         """End the watch."""
@@ -59,5 +63,5 @@ class TableWatch:
             )
 
     def _lose(self) -> None:
-        self._expected, self._touched = 0, False
+        self._expected, self._touched = self._in_flight, False
         self._on_lost()

@@ -1,6 +1,6 @@
 """Runs the host tests in a guest with systemd and cgroup v2: `python -m tools.guest [--short] [PYTEST ARGUMENT…]`.
 
-The guest is a small Debian, built once with mmdebstrap and kept in the cache, emulated by qemu (KVM where there is one).
+The guest is a small Debian, built once with mmdebstrap and kept in the cache, emulated by qemu.
 The tests run once with runc and once with crun; the exit code is the first that isn't 0.
 """
 
@@ -30,6 +30,8 @@ def main() -> int:
         "--runtime", action="append", choices=RUNTIMES, help="only this runtime; may be given twice"
     )
     parser.add_argument("--timeout", type=float, default=5400, metavar="SECONDS", help="for the whole guest")
+    # Asked for, not found out: in many virtual machines /dev/kvm is there and a guest hangs in it.
+    parser.add_argument("--kvm", action="store_true", help="use the host's KVM rather than emulation")
     parser.add_argument("--build-only", action="store_true", help="build the image, run nothing")
     parser.add_argument("--command", help="a shell command to run instead of the tests")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest; tests/host when there are none")
@@ -42,7 +44,7 @@ def main() -> int:
         tuple(options.runtime or RUNTIMES), options.short, tuple(options.pytest)
     )
     began = time.monotonic()
-    code = run_in_guest(image, checkout, command, timeout_s=options.timeout)
+    code = run_in_guest(image, checkout, command, timeout_s=options.timeout, kvm=options.kvm)
     say(f"ended with code {code} after {time.monotonic() - began:.0f} s")
     return code
 

@@ -1,15 +1,19 @@
 """Reads request bodies: bounded, and JSON whatever syntax they came in.
 
-Invariant: what the write path gets is JSON; what it can't get (protobuf, CBOR, half a document) is refused in words.
+Invariant: what the write path gets is JSON; what can't be read (CBOR, half a document) is refused in words.
 """
+
+from typing import Any
 
 from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import yaml_to_json
+from pinnace.kubeapi import protobuf
 from pinnace.kubeapi.negotiation import JSON, YAML
 
-_READABLE = (JSON, YAML)
+_READABLE = (JSON, YAML, protobuf.MEDIA_TYPE)
 
 
 def media_type_of(request: web.BaseRequest) -> str:
@@ -34,13 +38,15 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def read_document(request: web.BaseRequest, limit: int) -> bytes:
-    """Return the body as JSON. Raises: ApiError UnsupportedMediaType, BadRequest, RequestEntityTooLarge."""
+async def read_document(request: web.BaseRequest, limit: int, kind: Kind[Any]) -> bytes:
+    """Return the body as JSON; `kind` is what it should be an object of. Raises: ApiError UnsupportedMediaType, BadRequest, RequestEntityTooLarge."""
     media_type = media_type_of(request)
     if media_type not in _READABLE:
         raise unsupported(media_type, _READABLE)
     body = await read_body(request, limit)
-    return yaml_to_json(body) if media_type == YAML else body
+    if media_type == YAML:
+        return yaml_to_json(body)
+    return protobuf.protobuf_to_json(kind, body) if media_type == protobuf.MEDIA_TYPE and body else body
 
 
 def unsupported(media_type: str, readable: tuple[str, ...]) -> ApiError:

@@ -140,7 +140,7 @@ async def read_object(call: Call, kind: Kind[T]) -> T:
 
     Raises: ApiError BadRequest, UnsupportedMediaType, RequestEntityTooLarge.
     """
-    body = await read_document(call.request, call.means.settings.max_body_bytes)
+    body = await read_document(call.request, call.means.settings.max_body_bytes, kind)
     validation = read_field_validation(call.query)
     obj = decode(kind, body)
     if validation != "Ignore":
@@ -207,7 +207,7 @@ async def read_deletion(call: Call) -> Wishes:
 
     Source: Kubernetes v1.36, meta/v1, DeleteOptions. Raises: ApiError BadRequest, Invalid.
     """
-    body = await read_document(call.request, call.means.settings.max_body_bytes)
+    body = await read_document(call.request, call.means.settings.max_body_bytes, _DELETE_OPTIONS)
     options = _decode_options(body) if body.strip() else _options_of(call.query)
     if options.dry_run:
         check_dry_run(options.dry_run)
@@ -220,6 +220,9 @@ async def read_deletion(call: Call) -> Wishes:
         resource_version=before.resource_version if before else "",
     )
 
+
+# Not a kind that is served: the shape of a body only.
+_DELETE_OPTIONS: Kind[DeleteOptions] = Kind("", "v1", "DeleteOptions", "", "meta_v1.DeleteOptions", verbs=())
 
 _decode_delete_options = msgspec.json.Decoder(DeleteOptions).decode
 

@@ -47,7 +47,7 @@ async def test_yaml_bodies_are_read(kube: Kube) -> None:
 @pytest.mark.parametrize(
     ("body", "content_type", "code", "message"),
     [
-        (b"k8s\x00\n", "application/vnd.kubernetes.protobuf", 415, None),
+        (b"\xa0", "application/cbor", 415, None),
         (b"{", "application/json", 400, None),
         (b"a: [", "application/yaml", 400, None),
         (json.dumps({**pod(), "kind": "Service"}).encode(), "application/json", 400, None),

@@ -183,11 +183,12 @@ def run_world(
     seed: int = 1,
     timing: Timing | None = None,
     check: Callable[[World], None] | None = None,
+    api_type: type[Api] = Api,
 ) -> T:
     """Run a story in a fresh world; `check` is called after each change of any object."""
 
     async def main() -> T:
-        api = Api(MemoryStore(), LoopClock(START), Chance(seed))
+        api = api_type(MemoryStore(), LoopClock(START), Chance(seed))
         usage = PretendedUsage(api)
         failed: list[BaseException] = []
         tasks = Tasks("world", lambda name, error: failed.append(error))

@@ -4,6 +4,8 @@ Invariant: a step acts only on the very object that it was planned for (by uid),
 from (all but the status) is still there; else `Stale` is raised and the reconcile comes again.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -94,6 +96,14 @@ async def apply_delete(api: Api, obj: Any, propagation: str | None = None, grace
         if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
             raise
     return None
+
+
+async def run_all(calls: Sequence[Callable[[], Awaitable[Any]]]) -> None:
+    """Make all calls at once (their writes are committed together), wait for all, and raise the first error."""
+    results = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
 
 
 def _decided_on(obj: Any) -> tuple[Any, ...]:

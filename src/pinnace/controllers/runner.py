@@ -49,7 +49,7 @@ class Requeue:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Changes of `kind` concern the keys that `keys` returns. `keys` must not await, and must not fail."""
+    """Changes of `kind` concern the keys that `keys` returns. `keys` must not await."""
 
     kind: Kind[Any]
     keys: Callable[[ObjectChange[Any]], Iterable[Hashable]]
@@ -161,13 +161,21 @@ class ControllerRunner:
             try:
                 async for change in watch:
                     for running, source in interested:
-                        for key in source.keys(change):
-                            running.queue.add(key)
+                        self._enqueue_keys(running, source, change)
             except ApiError as error:  # too old a revision: the next watch begins with all that is there
                 log.info("watch of %s starts anew: %s", kind.plural, error)
             finally:
                 watch.close()
             await self._clock.sleep(WATCH_RETRY_S)
+
+    def _enqueue_keys(self, running: _Running, source: Source, change: ObjectChange[Any]) -> None:
+        try:
+            for key in source.keys(change):
+                running.queue.add(key)
+        except Exception:  # one object that a controller can't place must not deafen all controllers
+            meta = change.object.metadata
+            where = f"{source.kind.plural} {meta.namespace}/{meta.name}"
+            log.exception("%s can't tell whom a change of %s concerns", running.controller.name, where)
 
     async def _work(self, running: _Running) -> None:
         while True:

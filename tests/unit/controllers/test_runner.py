@@ -225,3 +225,26 @@ def _raises_stale(act: Callable[[], Any]) -> bool:
     except Stale:
         return True
     return False
+
+
+def test_change_that_a_controller_cannot_place_does_not_deafen_it() -> None:
+    async def main() -> list[str]:
+        api = await new_api()
+        controller = Scripted(api, lambda n: None)
+
+        def keys(change: Any) -> tuple[ObjectKey, ...]:
+            if change.object.metadata.name == "c0":
+                raise ValueError("odd")
+            return own_key(change)
+
+        controller.sources = (Source(CONFIG_MAP, keys),)
+        runner = ControllerRunner(api, (controller,), api.clock)
+        await api.create(config_map("c0"))
+        await api.create(config_map("c1"))
+        runner.start()
+        await api.clock.sleep(1)
+        await runner.close()
+        await api.store.close()
+        return [key for key, _ in controller.calls]
+
+    assert run_virtual(main()) == ["default/c1"]

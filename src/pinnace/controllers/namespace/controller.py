@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,13 +10,14 @@ import msgspec
 from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
-from pinnace.controllers.apply import apply_delete, apply_status
+from pinnace.controllers.apply import apply_delete, apply_status, run_all
 from pinnace.controllers.namespace.decide import FINALIZER, Left, reconcile_namespace
 from pinnace.controllers.runner import ObjectKey, Requeue, Source, own_key
 from pinnace.kube.kinds import NAMESPACE, STORED, Kind
 from pinnace.kube.objects.core_v1 import Namespace
 
 COMPONENT = "namespace-controller"
+AT_ONCE = 100  # deletions that are committed together
 NAMESPACED: tuple[Kind[Any], ...] = tuple(kind for kind in STORED if kind.namespaced)
 
 
@@ -48,10 +50,14 @@ class NamespaceController:
         contents = self._read_contents(key.name) if namespace.metadata.deletion_timestamp else {}
         left = {resource: _count(objects) for resource, objects in contents.items()}
         plan = reconcile_namespace(namespace, left, self._clock.now())
-        for resource in plan.delete:
-            for obj in contents[resource]:
-                if not obj.metadata.deletion_timestamp:
-                    await apply_delete(self._api, obj, propagation="Background")
+        doomed = [
+            obj
+            for resource in plan.delete
+            for obj in contents[resource]
+            if not obj.metadata.deletion_timestamp
+        ]
+        for start in range(0, len(doomed), AT_ONCE):
+            await run_all([partial(self._delete, obj) for obj in doomed[start : start + AT_ONCE]])
         if plan.conditions and self._api.find(NAMESPACE, "", key.name) is not None:
             await apply_status(
                 self._api,
@@ -61,6 +67,9 @@ class NamespaceController:
         if plan.finalize:
             await self._finalize(namespace)
         return None if plan.requeue_after_s is None else Requeue(plan.requeue_after_s)
+
+    async def _delete(self, obj: Any) -> None:
+        await apply_delete(self._api, obj, propagation="Background")
 
     def _read_contents(self, namespace: str) -> dict[str, tuple[Any, ...]]:
         rows = ((kind.group_resource, self._api.list(kind, namespace)) for kind in NAMESPACED)

@@ -6,14 +6,13 @@ Invariant: pods are read anew after they were changed, so that one reconcile nev
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
-from pinnace.controllers.apply import apply_change, apply_delete, apply_status
+from pinnace.controllers.apply import apply_change, apply_delete, apply_status, run_all
 from pinnace.controllers.deployment.counts import replicas_of
 from pinnace.controllers.owners import controller_of
 from pinnace.controllers.pods import is_active, is_ended
@@ -27,7 +26,7 @@ from pinnace.controllers.replicaset.decide import (
 )
 from pinnace.controllers.runner import ObjectKey, Requeue, Source, Stale, own_key
 from pinnace.kube.kinds import POD, REPLICA_SET
-from pinnace.kube.objects.apps_v1 import ReplicaSet
+from pinnace.kube.objects.apps_v1 import ReplicaSet, ReplicaSetStatus
 from pinnace.kube.objects.core_v1 import Pod
 from pinnace.kube.selectors import selector_of
 
@@ -47,9 +46,20 @@ class ReplicaSetController:
         self._api = api
         self._clock = clock
         self._orphans: dict[str, set[str]] = {}
-        self.sources = (Source(REPLICA_SET, own_key), Source(POD, self._keys_of_pod))
+        self._statuses: dict[str, ReplicaSetStatus] = {}  # by uid: what we wrote last
+        self.sources = (Source(REPLICA_SET, self._keys_of_set), Source(POD, self._keys_of_pod))
 
-    # ------------------------------------------------------------------ which sets a pod concerns
+    # ------------------------------------------------------------------ which sets a change concerns
+
+    def _keys_of_set(self, change: ObjectChange[ReplicaSet]) -> Iterator[ObjectKey]:
+        """All changes, but for the statuses that we write: a set that fails must wait for its next try."""
+        one, before = change.object, change.previous
+        if change.type == "DELETED":
+            self._statuses.pop(one.metadata.uid, None)
+        ours = one.status == self._statuses.get(one.metadata.uid)
+        if change.type == "MODIFIED" and before is not None and ours and before.status != one.status:
+            return
+        yield from own_key(change)
 
     def _keys_of_pod(self, change: ObjectChange[Pod]) -> Iterator[ObjectKey]:
         self._note_orphan(change)
@@ -128,7 +138,7 @@ class ReplicaSetController:
                 await apply_change(self._api, step.before, step.after)
             if plan.create:
                 await self._create_pods(one, plan.create)
-            await _run_all([partial(self._delete_pod, one, pod) for pod in plan.delete])
+            await run_all([partial(self._delete_pod, one, pod) for pod in plan.delete])
         except (ApiError, Stale) as error:
             return error
         return None
@@ -138,7 +148,7 @@ class ReplicaSetController:
         batch = SLOW_START_FIRST
         while count > 0:
             batch = min(batch, count)
-            await _run_all([partial(self._create_pod, one)] * batch)
+            await run_all([partial(self._create_pod, one)] * batch)
             count -= batch
             batch *= 2
 
@@ -146,8 +156,9 @@ class ReplicaSetController:
         try:
             pod = await self._api.create(build_pod(one))
         except ApiError as error:
-            if not _namespace_goes(error):
-                await self._tell(one, "Warning", "FailedCreate", f"Error creating: {error}")
+            if _namespace_goes(error):
+                return
+            await self._tell(one, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
         await self._tell(one, "Normal", "SuccessfulCreate", f"Created pod: {pod.metadata.name}")
 
@@ -163,19 +174,12 @@ class ReplicaSetController:
         owned = tuple(pod for pod in self._api.owned_by(one.metadata.uid, POD) if _is_controlled_by(pod, one))
         status, wait_s = compute_status(one, owned, failure, self._clock.now())
         if status != one.status:
+            self._statuses[one.metadata.uid] = status
             await apply_status(self._api, one, status)
         return wait_s
 
     async def _tell(self, one: ReplicaSet, type_: str, reason: str, message: str) -> None:
         await self._api.record_event(one, type_, reason, message, component=COMPONENT)
-
-
-async def _run_all(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
-    """Run all calls at once, wait for all, and raise the first error if there was one."""
-    results = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
 
 
 def _matters(pod: Pod) -> tuple[object, ...]:

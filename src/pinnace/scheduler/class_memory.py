@@ -8,15 +8,25 @@ node would give; forgetting it at any time changes nothing but the time it takes
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
 
+from pinnace.base.errors import Bug
 from pinnace.scheduler.cluster import Cluster
-from pinnace.scheduler.facts import NodeFacts, PodFacts
+from pinnace.scheduler.facts import NodeFacts, NodeShape, PodFacts
 from pinnace.scheduler.framework import NodePlugin, Rejection, Scale, scale_down, scale_up
 from pinnace.scheduler.ranking import Ranking
 
-ANSWERS_KEPT = 400_000  # nodes × classes, about 60 MiB
+ANSWERS_KEPT = 4_000_000  # nodes × classes, about 40 bytes each
 CLASSES_KEPT_LEAST = 8
+
+
+class Fixed(NamedTuple):
+    """What the plugins say that read a node's shape only. Shape: `raw` has one number for each scaled plugin."""
+
+    rejection: Rejection | None
+    final: int = 0
+    raw: tuple[int, ...] = ()
 
 
 class ClassMemory:
@@ -24,84 +34,125 @@ class ClassMemory:
 
     def __init__(self, pod: PodFacts, plugins: Sequence[NodePlugin]) -> None:
         self._pod = pod
-        self._filters = [plugin.filter for plugin in plugins if plugin.filters]
-        final = [plugin for plugin in plugins if plugin.weight and plugin.scale is Scale.FINAL]
-        self._final = [(plugin.score, plugin.weight) for plugin in final]
-        scaled = [plugin for plugin in plugins if plugin.weight and plugin.scale is not Scale.FINAL]
-        self._scaled = [
-            (p.score, p.weight, scale_up if p.scale is Scale.MORE_IS_BETTER else scale_down) for p in scaled
+        asked = [plugin for plugin in plugins if plugin.concerns(pod)]
+        scoring = [plugin for plugin in asked if plugin.weight]
+        final = [plugin for plugin in scoring if plugin.scale is Scale.FINAL]
+        scaled = [plugin for plugin in scoring if plugin.scale is not Scale.FINAL]
+        if any(plugin.reads_pods for plugin in scaled):
+            raise Bug(
+                "a scaled score that changes with every pod would be scaled anew for all nodes each time"
+            )
+        self._filters = [plugin.filter for plugin in asked if plugin.filters and plugin.reads_pods]
+        self._scores = [(plugin.score, plugin.weight) for plugin in final if plugin.reads_pods]
+        self._fixed_filters = [plugin.filter for plugin in asked if plugin.filters and not plugin.reads_pods]
+        self._fixed_scores = [(plugin.score, plugin.weight) for plugin in final if not plugin.reads_pods]
+        self._raw_scores = [plugin.score for plugin in scaled]
+        self._scales = [
+            (plugin.weight, scale_up if plugin.scale is Scale.MORE_IS_BETTER else scale_down)
+            for plugin in scaled
         ]
-        self._most = [0] * len(scaled)
+        self._shapes: list[NodeShape | None] = []
+        self._fixed: list[Fixed | None] = []
+        self._same: dict[Fixed, Fixed] = {}  # few differ: nodes share them
+        self._finals: list[int] = []
         self._raw_counts: list[Counter[int]] = [Counter() for _ in scaled]
-        self._raw: dict[str, tuple[int, tuple[int, ...]]] = {}
+        self._most = [0] * len(scaled)
+        self._bonus: dict[tuple[int, ...], int] = {}
         self._version = -1
-        self.rejections: dict[str, Rejection] = {}
+        self.rejections: dict[int, Rejection] = {}
         self.ranking = Ranking()
-
-    @property
-    def feasible(self) -> Iterable[str]:
-        """The names of the nodes that passed all filters."""
-        return self._raw.keys()
 
     def refresh(self, cluster: Cluster) -> None:
         """Ask the plugins about the nodes that have changed since the last time."""
         if self._version == cluster.version:
             return
         changed = cluster.changed_since(self._version) if self._version >= 0 else None
-        nodes = cluster.nodes
-        for name in (*nodes, *self._known_but_gone(nodes)) if changed is None else dict.fromkeys(changed):
-            self._evaluate(name, nodes.get(name))
+        nodes = cluster.by_index
+        missing = len(nodes) - len(self._shapes)
+        self._shapes += [None] * missing
+        self._fixed += [None] * missing
+        self._finals += [0] * missing
+        for index in range(len(nodes)) if changed is None else dict.fromkeys(changed):
+            self._evaluate(index, nodes[index])
         self._version = cluster.version
         most = [max(counts, default=0) for counts in self._raw_counts]
         if most != self._most:
             self._most = most
-            for name, (final, raw) in self._raw.items():
-                self.ranking.put(name, final + self._scale(raw))
+            self._bonus.clear()
+            for index in tuple(self.feasible()):
+                self._rank(index)
 
-    def passes(self, node: NodeFacts) -> bool:
-        """Say whether a pod of this class could run on the node as it is now."""
-        return all(answer(self._pod, node) is None for answer in self._filters)
+    def feasible(self) -> Iterator[int]:
+        """Yield the indexes of the nodes that passed all filters."""
+        return (index for index in range(len(self._fixed)) if index in self.ranking)
 
-    def _known_but_gone(self, nodes: Mapping[str, NodeFacts]) -> list[str]:
-        return [name for name in (*self._raw, *self.rejections) if name not in nodes]
-
-    def _evaluate(self, name: str, node: NodeFacts | None) -> None:
-        self._forget(name)
+    def _evaluate(self, index: int, node: NodeFacts | None) -> None:
+        ranked = index in self.ranking
+        before = self._fixed[index] if ranked else None
         if node is None:
-            self.ranking.discard(name)
+            fixed, rejection = None, None
+            self._shapes[index] = self._fixed[index] = None
+        else:
+            if self._shapes[index] is not node.shape:
+                self._shapes[index] = node.shape
+                self._fixed[index] = self._ask_fixed(node)
+            fixed = self._fixed[index]
+            assert fixed is not None
+            rejection = fixed.rejection or self._ask_filters(node)
+        if rejection is not None:
+            self.rejections[index] = rejection
+        elif self.rejections:
+            self.rejections.pop(index, None)
+        now = fixed if rejection is None else None
+        if before is not now:
+            self._count(before, -1)
+            self._count(now, 1)
+        if node is None or now is None:
+            self.ranking.discard(index)
             return
+        pod, final = self._pod, now.final
+        for score, weight in self._scores:
+            final += weight * score(pod, node)
+        self._finals[index] = final
+        self._rank(index)
+
+    def _ask_fixed(self, node: NodeFacts) -> Fixed:
         pod = self._pod
-        for answer in self._filters:
+        for answer in self._fixed_filters:
             rejection = answer(pod, node)
             if rejection is not None:
-                self.rejections[name] = rejection
-                self.ranking.discard(name)
-                return
-        final = 0
-        for score, weight in self._final:
-            final += weight * score(pod, node)
-        raw = tuple([score(pod, node) for score, _, _ in self._scaled])
-        for counts, value in zip(self._raw_counts, raw, strict=True):
-            counts[value] += 1
-        self._raw[name] = (final, raw)
-        self.ranking.put(name, final + self._scale(raw))
+                fixed = Fixed(rejection)
+                break
+        else:
+            final = sum(weight * score(pod, node) for score, weight in self._fixed_scores)
+            fixed = Fixed(None, final, tuple(score(pod, node) for score in self._raw_scores))
+        return self._same.setdefault(fixed, fixed)
 
-    def _forget(self, name: str) -> None:
-        remembered = self._raw.pop(name, None)
-        if remembered is None:
-            self.rejections.pop(name, None)
-            return
-        for counts, value in zip(self._raw_counts, remembered[1], strict=True):
-            if counts[value] == 1:
-                del counts[value]
-            else:
-                counts[value] -= 1
+    def _ask_filters(self, node: NodeFacts) -> Rejection | None:
+        for answer in self._filters:
+            rejection = answer(self._pod, node)
+            if rejection is not None:
+                return rejection
+        return None
 
-    def _scale(self, raw: tuple[int, ...]) -> int:
-        total = 0
-        for (_, weight, scale), value, most in zip(self._scaled, raw, self._most, strict=True):
-            total += weight * scale(value, most)
-        return total
+    def _count(self, fixed: Fixed | None, sign: int) -> None:
+        """Keep the raw scores of the feasible nodes counted: their largest is what they are scaled to."""
+        if fixed is not None:
+            for counts, value in zip(self._raw_counts, fixed.raw, strict=True):
+                counts[value] += sign
+                if not counts[value]:
+                    del counts[value]
+
+    def _rank(self, index: int) -> None:
+        fixed = self._fixed[index]
+        assert fixed is not None
+        bonus = self._bonus.get(fixed.raw)
+        if bonus is None:
+            scaled = zip(self._scales, fixed.raw, self._most, strict=True)
+            bonus = self._bonus[fixed.raw] = sum(
+                weight * scale(value, most) for (weight, scale), value, most in scaled
+            )
+        self.ranking.put(index, self._finals[index] + bonus)
 
 
 class Memory:

@@ -30,7 +30,9 @@ class Cluster:
         self._entries: dict[str, NodeFacts] = {}
         self._known: dict[str, NodeFacts] = {}
         self._node_of: dict[str, str] = {}
-        self._changes: list[str] = []
+        self._by_index: list[NodeFacts | None] = []
+        self._unused: list[int] = []
+        self._changes: list[int] = []
         self._first = 0
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.counts = PodCounts(self._entries)
@@ -42,6 +44,11 @@ class Cluster:
         return self._known
 
     @property
+    def by_index(self) -> Sequence[NodeFacts | None]:
+        """The nodes that exist, each at its index; None where there is none (now)."""
+        return self._by_index
+
+    @property
     def affinity_groups(self) -> Iterable[AffinityGroup]:
         """The pods on nodes that have affinity to other pods."""
         return self._groups.values()
@@ -51,8 +58,8 @@ class Cluster:
         """Counts the changes; for `changed_since`."""
         return self._first + len(self._changes)
 
-    def changed_since(self, version: int) -> Sequence[str] | None:
-        """Return the names of nodes that changed since, perhaps some twice; None if that is too long ago to tell."""
+    def changed_since(self, version: int) -> Sequence[int] | None:
+        """Return the indexes of nodes that changed since, perhaps some twice; None if that is too long ago to tell."""
         return None if version < self._first else self._changes[version - self._first :]
 
     def node_of(self, uid: str) -> str | None:
@@ -63,13 +70,14 @@ class Cluster:
         """Add or change a node; say whether anything that matters here has changed."""
         entry = self._entries.get(shape.name)
         if entry is None:
-            entry = self._entries[shape.name] = NodeFacts(shape)
+            entry = self._new_entry(shape.name, shape)
         elif shape.name in self._known and entry.shape == shape:
             return False
         else:
             entry.reshape(shape)
         self._known[shape.name] = entry
-        self._note(shape.name)
+        self._by_index[entry.index] = entry
+        self._note(entry)
         return True
 
     def remove_node(self, name: str) -> None:
@@ -77,11 +85,10 @@ class Cluster:
         entry = self._known.pop(name, None)
         if entry is None:
             return
-        if entry.pods:
-            entry.reshape(None)
-        else:
-            del self._entries[name]
-        self._note(name)
+        self._by_index[entry.index] = None
+        self._note(entry)
+        entry.reshape(None)
+        self._drop_if_unused(name, entry)
 
     def add_pod(self, pod: PodFacts, node_name: str) -> bool:
         """Count a pod on a node; say whether that changed anything."""
@@ -92,14 +99,14 @@ class Cluster:
             self.remove_pod(pod.uid)
         entry = self._entries.get(node_name)
         if entry is None:
-            entry = self._entries[node_name] = NodeFacts(None)
+            entry = self._new_entry(node_name, None)
         entry.add(pod)
         self._node_of[pod.uid] = node_name
         if pod.affinity_group is not None:
             nodes = self._groups.setdefault(pod.affinity_group, AffinityGroup(pod)).nodes
             nodes[node_name] = nodes.get(node_name, 0) + 1
         self.counts.add(pod, node_name)
-        self._note(node_name)
+        self._note(entry)
         return True
 
     def remove_pod(self, uid: str) -> str | None:
@@ -112,9 +119,8 @@ class Cluster:
         if pod.affinity_group is not None:
             self._leave_group(pod, node_name)
         self.counts.remove(pod, node_name)
-        if not entry.pods and node_name not in self._known:
-            del self._entries[node_name]
-        self._note(node_name)
+        self._note(entry)
+        self._drop_if_unused(node_name, entry)
         return node_name
 
     def _leave_group(self, pod: PodFacts, node_name: str) -> None:
@@ -125,8 +131,22 @@ class Cluster:
         if not nodes:
             del self._groups[pod.affinity_group]
 
-    def _note(self, node_name: str) -> None:
-        self._changes.append(node_name)
+    def _new_entry(self, name: str, shape: NodeShape | None) -> NodeFacts:
+        if self._unused:
+            index = self._unused.pop()
+        else:
+            index = len(self._by_index)
+            self._by_index.append(None)
+        entry = self._entries[name] = NodeFacts(shape, index)
+        return entry
+
+    def _drop_if_unused(self, name: str, entry: NodeFacts) -> None:
+        if not entry.pods and name not in self._known:
+            del self._entries[name]
+            self._unused.append(entry.index)
+
+    def _note(self, entry: NodeFacts) -> None:
+        self._changes.append(entry.index)
         if len(self._changes) > 2 * CHANGES_KEPT:
             del self._changes[:CHANGES_KEPT]
             self._first += CHANGES_KEPT

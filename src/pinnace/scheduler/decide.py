@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pinnace.base.chance import Chance
 from pinnace.scheduler.class_memory import ClassMemory, Memory
@@ -16,6 +17,8 @@ from pinnace.scheduler.facts import NodeFacts, PodFacts
 from pinnace.scheduler.framework import Judge, Rejection
 from pinnace.scheduler.messages import render_unschedulable
 from pinnace.scheduler.plugins import NODE_PLUGINS, PODS_PLUGINS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,17 @@ def schedule(pod: PodFacts, cluster: Cluster, chance: Chance, memory: Memory | N
         return _schedule_among(pod, cluster, chance, remembered, judges)
     ranking = remembered.ranking
     if not ranking:
-        return Unschedulable(dict(remembered.rejections), pod.may_preempt)
+        return Unschedulable(_by_name(remembered, cluster), pod.may_preempt)
     score, best = ranking.best()
-    return Placement(_choose(best, chance), score, len(best), len(ranking))
+    node = cluster.by_index[_choose(best, chance)]
+    assert node is not None
+    return Placement(node.name, score, len(best), len(ranking))
 
 
 def passes(pod: PodFacts, node: NodeFacts) -> bool:
     """Say whether nothing that depends on the pod's class and the node only keeps the pod off the node."""
-    return all(plugin.filter(pod, node) is None for plugin in NODE_PLUGINS if plugin.filters)
+    asked = (plugin for plugin in NODE_PLUGINS if plugin.filters and plugin.concerns(pod))
+    return all(plugin.filter(pod, node) is None for plugin in asked)
 
 
 def needs_pods(decision: Unschedulable) -> bool:
@@ -90,20 +96,21 @@ def _schedule_among(
     judges: Sequence[tuple[Judge, int]],
 ) -> Decision:
     """Decide where other pods count too: the judges are asked about every node that the node plugins accept."""
-    rejections = dict(remembered.rejections)
+    rejections = _by_name(remembered, cluster)
     nodes = []
-    for name in remembered.feasible:
-        node = cluster.nodes[name]
+    for index in remembered.feasible():
+        node = cluster.by_index[index]
+        assert node is not None
         for judge, _ in judges:
             rejection = judge.filter(node)
             if rejection is not None:
-                rejections[name] = rejection
+                rejections[node.name] = rejection
                 break
         else:
             nodes.append(node)
     if not nodes:
         return Unschedulable(rejections, pod.may_preempt)
-    totals = {node.name: remembered.ranking.score(node.name) for node in nodes}
+    totals = {node.name: remembered.ranking.score(node.index) for node in nodes}
     for judge, weight in judges:
         for name, score in judge.scores(nodes).items():
             totals[name] += weight * score
@@ -112,5 +119,12 @@ def _schedule_among(
     return Placement(_choose(best, chance), highest, len(best), len(nodes))
 
 
-def _choose(names: Sequence[str], chance: Chance) -> str:
-    return names[0] if len(names) == 1 else names[int(chance.random() * len(names))]
+def _by_name(remembered: ClassMemory, cluster: Cluster) -> dict[str, Rejection]:
+    nodes = cluster.by_index
+    return {
+        node.name: why for index, why in remembered.rejections.items() if (node := nodes[index]) is not None
+    }
+
+
+def _choose(items: Sequence[T], chance: Chance) -> T:
+    return items[0] if len(items) == 1 else items[int(chance.random() * len(items))]

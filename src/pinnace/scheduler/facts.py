@@ -155,11 +155,13 @@ class NodeFacts:
     """A node and what its pods take of it.
 
     Units: `free` is what is left, in the units of `requests`; a resource that no pod asks for may be missing from it.
+    Shape: `index` is the node's place in the cluster, reused after it is gone.
     """
 
-    __slots__ = ("free", "host_ports", "pods", "scoring_cpu_milli", "scoring_memory_bytes", "shape")
+    __slots__ = ("free", "host_ports", "index", "pods", "scoring_cpu_milli", "scoring_memory_bytes", "shape")
 
-    def __init__(self, shape: NodeShape | None) -> None:
+    def __init__(self, shape: NodeShape | None, index: int = 0) -> None:
+        self.index = index
         self.shape = shape or NodeShape("", {}, (), (), False, {}, 0)
         self.pods: dict[str, PodFacts] = {}
         self.free: Amounts = dict(self.shape.allocatable)
@@ -189,7 +191,7 @@ class NodeFacts:
     def reshape(self, shape: NodeShape | None) -> None:
         """Take over what the node is now (None: not there), keeping its pods."""
         pods = self.pods
-        self.__init__(shape)  # type: ignore[misc]  # the same as new, with the same pods
+        self.__init__(shape, self.index)  # type: ignore[misc]  # the same as new, with the same pods
         for pod in pods.values():
             self.add(pod)
 

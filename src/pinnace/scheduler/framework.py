@@ -42,13 +42,19 @@ class Scale(Enum):
 class NodePlugin(ABC):
     """A plugin whose answer depends on (the pod's scheduling class, the node) only: remembered until the node changes.
 
-    It reads of the pod only what `PodFacts.scheduling_class` is made of.
+    It reads of the pod only what `PodFacts.scheduling_class` is made of. With `reads_pods` False it reads of the node
+    only its shape, so that its answer holds while pods come and go there.
     """
 
     name: ClassVar[str]
     weight: ClassVar[int] = 0  # of the score; 0: it doesn't score
     scale: ClassVar[Scale] = Scale.FINAL
     filters: ClassVar[bool] = True
+    reads_pods: ClassVar[bool] = False
+
+    def concerns(self, pod: PodFacts) -> bool:
+        """Say whether the plugin may reject a node, or give it another score than 0, for pods of this class."""
+        return True
 
     def filter(self, pod: PodFacts, node: NodeFacts) -> Rejection | None:
         """Return why the pod can't run on the node, or None."""

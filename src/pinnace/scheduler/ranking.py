@@ -1,54 +1,69 @@
 """Keeps nodes by score, so that one of the best is found, and one node's score changed, without looking at the others.
 
-Used by `class_memory.py`. Invariant: each node stands in exactly one bucket, that of its score.
+Used by `class_memory.py`. Nodes go by their index in the cluster; arrays, since there is one ranking per class.
+Invariant: each node that was put stands in exactly one bucket, that of its score, at the place that `_places` says.
 """
 
 from __future__ import annotations
 
 import heapq
+from array import array
+
+ABSENT = -1
 
 
 class Ranking:
-    """Buckets of node names by score."""
+    """Buckets of node indexes by score."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, list[str]] = {}
-        self._places: dict[str, tuple[int, int]] = {}
+        self._buckets: dict[int, array[int]] = {}
+        self._scores = array("i")
+        self._places = array("i")
         self._heap: list[int] = []  # negated scores; emptied buckets leave theirs behind until they come up
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
-    def put(self, name: str, score: int) -> None:
+    def __contains__(self, node: int) -> bool:
+        return node < len(self._places) and self._places[node] != ABSENT
+
+    def put(self, node: int, score: int) -> None:
         """Add a node, or change its score."""
-        place = self._places.get(name)
-        if place is not None:
-            if place[0] == score:
+        if node in self:
+            if self._scores[node] == score:
                 return
-            self.discard(name)
+            self.discard(node)
+        elif node >= len(self._places):
+            more = array("i", (ABSENT,)) * (node + 1 - len(self._places))
+            self._places += more
+            self._scores += more
         bucket = self._buckets.get(score)
         if bucket is None:
-            bucket = self._buckets[score] = []
+            bucket = self._buckets[score] = array("i")
             heapq.heappush(self._heap, -score)
-        self._places[name] = (score, len(bucket))
-        bucket.append(name)
+        self._scores[node] = score
+        self._places[node] = len(bucket)
+        bucket.append(node)
+        self._count += 1
 
-    def discard(self, name: str) -> None:
+    def discard(self, node: int) -> None:
         """Remove a node, if it is there."""
-        place = self._places.pop(name, None)
-        if place is None:
+        if node not in self:
             return
-        score, index = place
-        bucket = self._buckets[score]
+        bucket = self._buckets[self._scores[node]]
+        place = self._places[node]
         last = bucket.pop()
-        if last != name:
-            bucket[index] = last
-            self._places[last] = (score, index)
+        if last != node:
+            bucket[place] = last
+            self._places[last] = place
+        self._places[node] = ABSENT
+        self._count -= 1
 
-    def score(self, name: str) -> int:
-        return self._places[name][0]
+    def score(self, node: int) -> int:
+        return self._scores[node]
 
-    def best(self) -> tuple[int, list[str]]:
+    def best(self) -> tuple[int, array[int]]:
         """Return the highest score and the nodes that have it. Never call it on an empty ranking."""
         while True:
             score = -self._heap[0]
@@ -57,8 +72,3 @@ class Ranking:
                 return score, bucket
             heapq.heappop(self._heap)
             del self._buckets[score]
-
-    def clear(self) -> None:
-        self._buckets.clear()
-        self._places.clear()
-        self._heap.clear()

@@ -11,6 +11,7 @@ from pinnace.scheduler.class_memory import Memory
 from pinnace.scheduler.cluster import Cluster
 from pinnace.scheduler.decide import Placement, Unschedulable, new_memory, schedule
 from pinnace.scheduler.facts import PodFacts, node_shape
+from pinnace.scheduler.framework import NodePlugin
 from pinnace.scheduler.ranking import Ranking
 from tests.unit.scheduler.builders import cluster, decide, facts, node
 
@@ -145,7 +146,10 @@ def _assert_same(one: Any, other: Any) -> None:
 def test_one_more_pod_of_a_class_looks_at_one_node_anew() -> None:
     looked: list[str] = []
 
-    class Spy(new_memory()._plugins[0].__class__):  # type: ignore[misc]
+    class Spy(NodePlugin):
+        name = "Spy"
+        reads_pods = True
+
         def filter(self, pod: PodFacts, one: Any) -> None:
             looked.append(one.name)
 
@@ -173,7 +177,7 @@ def test_a_reader_that_is_too_far_behind_looks_at_every_node(monkeypatch: pytest
 def test_a_ranking_keeps_the_best_through_any_changes() -> None:
     chance, ranking, model = random.Random(3), Ranking(), {}
     for _ in range(3000):
-        name = f"n{chance.randrange(20)}"
+        name = chance.randrange(20)
         if chance.random() < 0.3:
             ranking.discard(name)
             model.pop(name, None)

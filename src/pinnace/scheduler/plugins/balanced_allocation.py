@@ -11,6 +11,10 @@ class BalancedAllocation(NodePlugin):
     name = "NodeResourcesBalancedAllocation"
     weight = 1
     filters = False
+    reads_pods = True
+
+    def concerns(self, pod: PodFacts) -> bool:
+        return "cpu" in pod.requests or "memory" in pod.requests
 
     def score(self, pod: PodFacts, node: NodeFacts) -> int:
         """Return 100 less half the distance between the shares of cpu and memory that would be taken.

@@ -20,6 +20,9 @@ class NodeAffinity(NodePlugin):
     scale = Scale.MORE_IS_BETTER
     _no = Rejection(name, ("node(s) didn't match Pod's node affinity/selector",), resolvable=False)
 
+    def concerns(self, pod: PodFacts) -> bool:
+        return bool(pod.node_selector) or pod.node_affinity is not None
+
     def filter(self, pod: PodFacts, node: NodeFacts) -> Rejection | None:
         return None if matches_required(pod, node) else self._no
 

@@ -8,5 +8,8 @@ class NodeName(NodePlugin):
     name = "NodeName"
     _no = Rejection(name, ("node(s) didn't match the requested node name",), resolvable=False)
 
+    def concerns(self, pod: PodFacts) -> bool:
+        return bool(pod.node_name)
+
     def filter(self, pod: PodFacts, node: NodeFacts) -> Rejection | None:
         return self._no if pod.node_name and pod.node_name != node.name else None

@@ -8,12 +8,14 @@ EVERY_ADDRESS = "0.0.0.0"
 
 class NodePorts(NodePlugin):
     name = "NodePorts"
+    reads_pods = True
     _no = Rejection(name, ("node(s) didn't have free ports for the requested pod ports",), resolvable=True)
 
+    def concerns(self, pod: PodFacts) -> bool:
+        return bool(pod.host_ports)
+
     def filter(self, pod: PodFacts, node: NodeFacts) -> Rejection | None:
-        if pod.host_ports and any(
-            _collide(wanted, taken) for wanted in pod.host_ports for taken in node.host_ports
-        ):
+        if any(_collide(wanted, taken) for wanted in pod.host_ports for taken in node.host_ports):
             return self._no
         return None
 

@@ -14,6 +14,7 @@ from pinnace.scheduler.framework import MAX_SCORE, NodePlugin, Rejection
 class NodeResourcesFit(NodePlugin):
     name = "NodeResourcesFit"
     weight = 1
+    reads_pods = True
 
     def filter(self, pod: PodFacts, node: NodeFacts) -> Rejection | None:
         free = node.free

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -390,7 +391,7 @@ class _StageReader:
         ports = dict(self._config.exposed_ports or {})
         for word in i.ports:
             for expanded in self._expand(word, i).split():
-                ports |= dict.fromkeys(self._ports(expanded, i), {})
+                ports |= {key: {} for key in self._ports(expanded, i)}
         self._change(exposed_ports=dict(sorted(ports.items())))
         return self._configure(i)
 
@@ -405,7 +406,7 @@ class _StageReader:
         return [f"{port}/{protocol or 'tcp'}" for port in range(int(first), int(last or first) + 1)]
 
     def volume(self, i: ast.Volume) -> steps.Step:
-        paths = {self._expand(path, i): {} for path in i.paths}
+        paths: dict[str, dict[str, Any]] = {self._expand(path, i): {} for path in i.paths}
         self._change(volumes={**(self._config.volumes or {}), **paths})
         return self._configure(i)
 

@@ -170,6 +170,11 @@ def parse_error(code: int, body: bytes) -> PinnaceError:
         document = json.loads(body)
     except ValueError:
         return HostError(f"the daemon answered {code}: {body[:500].decode(errors='replace')}")
+    return parse_error_document(document, code)
+
+
+def parse_error_document(document: dict[str, Any], code: int) -> PinnaceError:
+    """Return the error that a decoded error document means."""
     message = document.get("message", f"the daemon answered {code}")
     hint = document.get("hint", "")
     match document.get("reason"):

@@ -32,6 +32,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("down", "Instance", "down", "End everything; objects and images stay."),
     Verb("status", "Instance", "status", "Show what runs, and what was chosen for this host."),
     Verb("env", "Instance", "env", 'Print settings for the shell: eval "$(pinnace env)".'),
+    Verb("build", "Images", "build", "Build an image from a Dockerfile."),
     Verb("images", "Images", "images", "List images."),
     Verb("import", "Images", "images", "Make an image of a root filesystem's tar."),
     Verb("tag", "Images", "images", "Give an image one more name."),

@@ -19,6 +19,7 @@ from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.base.errors import HostError, UserError
 from pinnace.base.settings import Settings
+from pinnace.build.builder import Builder
 from pinnace.controllers.ensure import ensure_cluster_objects
 from pinnace.controllers.runner import ControllerRunner
 from pinnace.controllers.table import build_controllers
@@ -47,6 +48,7 @@ from pinnace.node.registration import (
 from pinnace.node.specs import DnsFacts
 from pinnace.node.streams import PodStreams
 from pinnace.node.usage import CgroupUsage
+from pinnace.ownapi.build import build_routes
 from pinnace.ownapi.images import image_routes
 from pinnace.ownapi.instance import instance_routes
 from pinnace.ownapi.router import PREFIX, Router
@@ -56,6 +58,16 @@ from pinnace.store.sqlite import SqliteStore
 log = logging.getLogger("pinnace.daemon")
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+CA_BUNDLES = (  # Debian and Ubuntu; Fedora and RHEL; SUSE
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/ca-bundle.pem"),
+)
+
+
+def find_ca_bundle() -> Path | None:
+    """Return the host's CA bundle, if it has one."""
+    return next((path for path in CA_BUNDLES if path.is_file()), None)
 
 
 class Instance:
@@ -140,11 +152,24 @@ class Instance:
         await host.sandboxes.adopt()
         self._undo.append(("sandboxes", host.sandboxes.close))
 
+        builder = Builder(
+            host.images,
+            host.sandboxes,
+            clock,
+            Chance(),
+            home=settings.home_path,
+            resolv_conf=lambda: f"nameserver {dns_ip}\n",
+            find_ca_bundle=find_ca_bundle,
+            concurrency=max(2, len(os.sched_getaffinity(0))),
+        )
+        builder.start()
+
         world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
         router = Router(
             [
                 *instance_routes(self.describe, self._stop),
                 *image_routes(host.images, host.find_image_uses),
+                *build_routes(builder),
             ]
         )
         server = KubeServer(api, world, ServerSettings(), mounts={PREFIX + "/": router})

@@ -1,0 +1,43 @@
+"""Decides the cache key of a step: what it does, on which files, with which content. Pure.
+
+The digest of a step's definition is not its key: the key also holds the content below it (the layers, which are named by
+their content) and the content that it copies. So a touched file with the same bytes is a hit, and a layer that changed
+below is a miss. Invariant: nothing that a person only sees (line numbers, stage names) is part of a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from pinnace.build.steps import Configure, Copy, MakeDirectory, Run, Step
+
+VERSION = 1  # raised when a step's result changes though its definition does not
+
+
+def compute_key(step: Step, below: Sequence[str], content: str = "") -> str:
+    """Return the key of a step on the layers `below`; `content` is the digest of what a Copy copies."""
+    return hashlib.sha256(json.dumps([VERSION, list(below), content, _define(step)]).encode()).hexdigest()
+
+
+def _define(step: Step) -> list[object]:
+    match step:
+        case Run():
+            return ["run", step.argv, step.env, step.cwd, step.user, step.network, step.heredoc]
+        case Copy():
+            inline = [(one.name, one.data) for one in step.inline]
+            return [
+                "copy",
+                step.target,
+                step.cwd,
+                step.chown,
+                step.chmod,
+                step.unpack,
+                inline,
+                len(step.sources),
+            ]
+        case MakeDirectory():
+            return ["mkdir", step.path, step.user]
+        case Configure():
+            return ["configure"]

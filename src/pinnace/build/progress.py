@@ -1,0 +1,53 @@
+"""What a build says while it goes, as values; `ownapi` sends them, the command prints them."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field="type"):
+    """A step changed its state: "running", "cached", "done" or "failed". `number` counts in its stage from 1."""
+
+    id: str
+    stage: str
+    number: int
+    total: int
+    text: str
+    state: str
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, tag="output", tag_field="type"):
+    """A command wrote something."""
+
+    id: str
+    text: str
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True, tag="warning", tag_field="type"):
+    """Something that the person should know."""
+
+    text: str
+
+
+class StageWeight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage weighs with all that is below it. Units: bytes."""
+
+    name: str
+    size: int
+    layers: int
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="type"):
+    """The build is done."""
+
+    image: str
+    names: tuple[str, ...]
+    seconds: float
+    stages: tuple[StageWeight, ...]
+    cached: int
+    steps: int
+
+
+News = StepNews | Output | Warned | Built

@@ -1,0 +1,71 @@
+"""The route of builds: one request, and news as JSON lines until the image is built or the error is told."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from pinnace.base.errors import Bug, PinnaceError, UserError
+from pinnace.build.builder import Builder, BuildRequest
+from pinnace.build.plan import BuildOptions
+from pinnace.build.progress import News
+from pinnace.image.store import host_architecture
+from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
+
+
+def build_routes(builder: Builder) -> list[Route]:
+    """Return the rows."""
+
+    async def build(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
+        wanted = _read_request(await read_json(request))
+        lines = JsonLines(request)
+        await lines.start()
+        news: asyncio.Queue[News | None] = asyncio.Queue()
+
+        async def send() -> None:
+            while (one := await news.get()) is not None:
+                await lines.write(msgspec.to_builtins(one))
+
+        sending = asyncio.get_running_loop().create_task(send(), name="ownapi/build-news")
+        try:
+            try:
+                built = await builder.build(wanted, news.put_nowait)
+                last: dict[str, Any] = msgspec.to_builtins(built)
+            except PinnaceError as error:
+                last = {"type": "error", **describe_error(error)}
+            except OSError as error:
+                last = {"type": "error", **describe_error(Bug(str(error)))}
+            news.put_nowait(None)
+            await sending
+            await lines.write(last)
+        finally:
+            sending.cancel()
+        return await lines.end()
+
+    async def prune(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
+        return render_json({"forgotten": builder.prune()})
+
+    return [Route("POST", "/build", build), Route("POST", "/build/prune", prune)]
+
+
+def _read_request(body: dict[str, Any]) -> BuildRequest:
+    context, dockerfile = body.get("context"), body.get("dockerfile")
+    if not isinstance(context, str) or not isinstance(dockerfile, str):
+        raise UserError("a build needs a context and a Dockerfile")
+    return BuildRequest(
+        Path(context),
+        Path(dockerfile),
+        names=tuple(body.get("names", ())),
+        options=BuildOptions(
+            target=body.get("target", ""),
+            build_args=dict(body.get("build_args", {})),
+            labels=dict(body.get("labels", {})),
+            architecture=host_architecture(),
+        ),
+        no_cache=bool(body.get("no_cache")),
+        host_ca=bool(body.get("host_ca")),
+    )

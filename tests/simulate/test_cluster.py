@@ -195,7 +195,9 @@ def test_silent_node_is_not_ready_until_it_speaks_again() -> None:
             return msgspec.structs.replace(node, status=NodeStatus(conditions=(condition,)))
 
         await world.api.change(NODE, "", "n2", ready, subresource="status")
-        renewed = render_micro_time(world.api.clock.now())
+        renewed = render_micro_time(
+            world.api.clock.now() - 3600
+        )  # an old lease says nothing: nobody was there to renew it
         await world.api.create(
             Lease(
                 metadata=ObjectMeta(name="n2", namespace="kube-node-lease"),

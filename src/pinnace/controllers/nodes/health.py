@@ -11,7 +11,7 @@ import msgspec
 
 from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.clock import Clock
-from pinnace.base.times import parse_time, render_time
+from pinnace.base.times import render_time
 from pinnace.controllers.apply import apply_plan
 from pinnace.controllers.plan import Change, Plan, Record, SetStatus, Step
 from pinnace.controllers.pods import is_ready
@@ -28,15 +28,14 @@ NOT_READY = "node.kubernetes.io/not-ready"
 CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
-def judge_node(node: Node, lease: Lease | None, pods: tuple[Pod, ...], now: float) -> Plan:
-    """Return what the age of the node's lease means for the node and its pods.
+def judge_node(node: Node, heard: float | None, pods: tuple[Pod, ...], now: float) -> Plan:
+    """Return what it means for a node and its pods when its lease was last seen to move. None: it has no lease.
 
-    Example: renewed 10 s ago: look again in 30 s. Renewed 41 s ago: Ready becomes Unknown, the pods are no longer ready.
+    Example: heard 10 s ago: look again in 30 s. Heard 41 s ago: Ready becomes Unknown, the pods are no longer ready.
     """
-    renewed = "" if lease is None or lease.spec is None else lease.spec.renew_time
-    if not renewed:
+    if heard is None:
         return Plan()
-    left_s = parse_time(renewed) + GRACE_S - now
+    left_s = heard + GRACE_S - now
     ready = next((c.status for c in node.status.conditions if c.type == "Ready"), "Unknown")
     steps: list[Step] = []
     if left_s <= 0 and ready != "Unknown":
@@ -46,7 +45,7 @@ def judge_node(node: Node, lease: Lease | None, pods: tuple[Pod, ...], now: floa
         )
     silent = left_s <= 0
     steps += _retaint(node, UNREACHABLE if silent else NOT_READY if ready == "False" else "", now)
-    if silent or ready == "False":
+    if silent:  # a node that speaks says itself which of its pods are ready
         steps += [SetStatus(pod, _not_ready(pod, now)) for pod in pods if is_ready(pod)]
     return Plan(tuple(steps), None if silent else left_s)
 
@@ -94,7 +93,11 @@ def _not_ready(pod: Pod, now: float) -> object:
 
 
 class NodeHealthController:
-    """Watches over nodes."""
+    """Watches over nodes.
+
+    What counts is when this controller last saw a lease move, not the time that is written in it: after a restart an old
+    lease says only that nobody was there to renew it.
+    """
 
     name = "node-health"
     kind = NODE
@@ -102,15 +105,29 @@ class NodeHealthController:
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
+        self._heard: dict[
+            str, tuple[str, float]
+        ] = {}  # node -> the lease's revision, and when it was first seen
         self.sources = (Source(NODE, own_key), Source(LEASE, _keys_of_lease))
 
     async def reconcile(self, key: ObjectKey) -> Requeue | None:
         node = self._api.find(NODE, "", key.name)
         if node is None:
+            self._heard.pop(key.name, None)
             return None
-        lease = self._api.find(LEASE, LEASE_NAMESPACE, key.name)
-        plan = judge_node(node, lease, self._api.pods_on(key.name), self._clock.now())
+        now = self._clock.now()
+        plan = judge_node(node, self._listen(key.name, now), self._api.pods_on(key.name), now)
         return await apply_plan(self._api, plan, COMPONENT)
+
+    def _listen(self, name: str, now: float) -> float | None:
+        lease = self._api.find(LEASE, LEASE_NAMESPACE, name)
+        if lease is None:
+            return None
+        revision, heard = self._heard.get(name, ("", now))
+        if revision != lease.metadata.resource_version:
+            heard = now
+        self._heard[name] = (lease.metadata.resource_version, heard)
+        return heard
 
 
 def _keys_of_lease(change: ObjectChange[Lease]) -> Iterator[ObjectKey]:

@@ -254,7 +254,9 @@ async def test_an_image_of_128_layers_is_mounted(store: ImageStore) -> None:
         layer = type(layers[0])(
             diff_id=digest_of(b"%d" % number), key=digest_of(b"%d" % number), size=0, tar_size=0, entries=1
         )
-        layers.append(store.layers.adopt(path, layer)[0])
+        store.layers.place(path, layer)
+        store.layers.register(layer)
+        layers.append(layer)
     rootfs = await store.mount_stack(layers, "tall")
     assert len(list(rootfs.path.iterdir())) == 128
     with pytest.raises(UserError, match="129 layers"):
@@ -445,7 +447,7 @@ async def test_a_used_image_is_not_removed_and_its_layers_never(
     await store.remove(image.id)  # even where somebody forgets to say that it is in use
     assert (rootfs.path / "etc/os-release").exists()
     await store.release("c1")
-    removed, _ = store.collect()
+    removed, _ = await store.collect()
     assert set(removed) == {image.id, *image.config.rootfs.diff_ids}
 
 
@@ -459,12 +461,12 @@ async def test_what_a_lease_or_a_cache_holds_is_kept(store: ImageStore) -> None:
         (store.roots.find("two").path / "f").write_text("2")  # type: ignore[union-attr]
         two = await store.commit_stack("two", lease=lease)
         assert one.is_empty and not two.is_empty
-        assert store.collect() == ((), 0)
+        assert await store.collect() == ((), 0)
     cached = {two.key}
     store.add_roots(lambda: cached)
-    assert store.collect()[0] == (one.key,)
+    assert (await store.collect())[0] == (one.key,)
     cached.clear()
-    assert store.collect()[0] == (two.key,)
+    assert (await store.collect())[0] == (two.key,)
     assert store.resolve("base:v1") is not None
 
 

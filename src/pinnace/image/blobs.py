@@ -7,6 +7,7 @@ reported when it is read, never repaired or used.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ class Blobs:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._serial = 0
+        self._serial = itertools.count()
 
     def path(self, digest: Digest) -> Path:
         return self._layout.blob(digest)
@@ -73,8 +74,7 @@ class Blobs:
 
     def temporary(self) -> Path:
         """Return a fresh path on the same file system."""
-        self._serial += 1
-        return self._layout.ingest / f"blob-{os.getpid()}-{self._serial}"
+        return self._layout.ingest / f"blob-{os.getpid()}-{next(self._serial)}"
 
     def adopt(self, path: Path, digest: Digest) -> None:
         """Give a complete file, already on disk and verified, its name."""
@@ -82,15 +82,15 @@ class Blobs:
         os.rename(path, self.path(digest))
         _sync_directory(self._layout.blobs)
 
-    def discard(self, digest: Digest) -> Path | None:
-        """Take a blob out of the store; return where it is now, for somebody to remove (a large file takes a while)."""
-        self._serial += 1
-        target = self._layout.trash / f"blob-{os.getpid()}-{self._serial}"
+    def discard(self, digest: Digest) -> tuple[Path | None, int]:
+        """Take a blob out of the store; return where it is now, for somebody to remove, and its bytes."""
+        target = self._layout.trash / f"blob-{os.getpid()}-{next(self._serial)}"
         try:
+            size = self.path(digest).stat().st_size
             os.rename(self.path(digest), target)
         except FileNotFoundError:
-            return None
-        return target
+            return None, 0
+        return target, size
 
 
 class BlobWriter:

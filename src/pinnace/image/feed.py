@@ -17,7 +17,7 @@ async def fed_pipe(path: Path, data: AsyncIterable[bytes]) -> AsyncIterator[str]
 
     Raises: what `data` raises, when the block has ended.
     """
-    os.mkfifo(path, 0o600)
+    await uninterrupted(os.mkfifo, path, 0o600)
     feeding = asyncio.get_running_loop().create_task(_feed(path, data), name="image/feed")
     try:
         yield str(path)
@@ -28,7 +28,7 @@ async def fed_pipe(path: Path, data: AsyncIterable[bytes]) -> AsyncIterator[str]
             # a thread may wait for the pipe to be opened, or for room in it
             os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
             await asyncio.gather(feeding, return_exceptions=True)
-        path.unlink()
+        await uninterrupted(path.unlink)
 
 
 async def _feed(path: Path, data: AsyncIterable[bytes]) -> None:

@@ -5,7 +5,9 @@ Invariant: a layer gets its name only when its tree is complete and its diff id 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
@@ -13,12 +15,13 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pinnace.base import spawn
-from pinnace.base.errors import UserError
+from pinnace.base.errors import HostError, UserError
 from pinnace.image import jobs
 from pinnace.image.blobs import Blobs
 from pinnace.image.feed import fed_pipe
 from pinnace.image.layers import TREE, Layer, Layers
 from pinnace.image.leases import Lease, Leases
+from pinnace.image.threads import uninterrupted
 from pinnace.image.trash import Trash
 from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.digest import Digest, chain_ids
@@ -34,6 +37,7 @@ class Ingest:
     """Makes layers with worker processes."""
 
     def __init__(self, layers: Layers, blobs: Blobs, leases: Leases, trash: Trash, workers: Workers) -> None:
+        self.placing = asyncio.Lock()  # held while something gets its name, or loses it
         self._layers = layers
         self._blobs = blobs
         self._leases = leases
@@ -54,7 +58,7 @@ class Ingest:
                     jobs.unpack_archive, jobs.UnpackJob(source=name, tree=tree, own=True), on_progress
                 )
             assert result.own is not None
-            return self._adopt(path, result.own, lease)
+            return await self._adopt(path, result.own, lease)
 
     async def unpack_layer(
         self,
@@ -96,7 +100,7 @@ class Ingest:
                 own=False,
                 blob=blob,
             )
-            return self._keep(path, layer, lease)
+            return await self._keep(path, layer, lease)
 
     async def commit_upper(
         self, upper: Path, *, move: bool, lease: Lease | None = None, on_progress: OnProgress | None = None
@@ -106,17 +110,17 @@ class Ingest:
         With `move` the directory itself becomes the layer (nothing may be mounted on it any more), else a copy does.
         Raises: UserError for a file that no layer can hold, HostError.
         """
-        path = self._layers.begin()
+        path = await uninterrupted(self._layers.begin)
         try:
             if move:
-                os.rename(upper, path / TREE)
+                await uninterrupted(_move, upper, path / TREE)
             else:
                 argv = ["cp", "-a", "--reflink=auto", "--", str(upper), str(path / TREE)]
                 await spawn.run(argv, timeout_s=COPY_TIMEOUT_S)
             facts = await self._workers.call(jobs.seal, jobs.SealJob(tree=str(path / TREE)), on_progress)
-            return self._adopt(path, facts, lease)
+            return await self._adopt(path, facts, lease)
         except BaseException:
-            self._give_up(path)
+            await self._give_up(path)
             raise
 
     async def pack_blob(
@@ -137,16 +141,18 @@ class Ingest:
                 expected=layer.diff_id,
             )
             result = await self._workers.call(jobs.pack_tree, job, on_progress)
-            self._blobs.adopt(target, result.blob_digest)
+            self._leases.hold(None, result.blob_digest)
+            await uninterrupted(self._blobs.adopt, target, result.blob_digest)
         finally:
-            target.unlink(missing_ok=True)
+            await uninterrupted(target.unlink, missing_ok=True)
         blob = Descriptor(
             media_type=OCI_LAYER_OF_COMPRESSION[compression], digest=result.blob_digest, size=result.blob_size
         )
-        self._layers.update(replace(layer, blob=blob))
+        await uninterrupted(self._layers.update, replace(layer, blob=blob))
+        self._leases.release([blob.digest])
         return blob
 
-    def _adopt(self, path: Path, facts: jobs.TreeFacts, lease: Lease | None) -> Layer:
+    async def _adopt(self, path: Path, facts: jobs.TreeFacts, lease: Lease | None) -> Layer:
         layer = Layer(
             diff_id=facts.diff_id,
             key=facts.diff_id,
@@ -154,26 +160,33 @@ class Ingest:
             tar_size=facts.tar_size,
             entries=facts.entries,
         )
-        return self._keep(path, layer, lease)
+        return await self._keep(path, layer, lease)
 
-    def _keep(self, path: Path, layer: Layer, lease: Lease | None) -> Layer:
-        kept, remains = self._layers.adopt(path, layer)
-        self._leases.hold(lease, kept.key)
-        self._trash.remove_later([remains])
+    async def _keep(self, path: Path, layer: Layer, lease: Lease | None) -> Layer:
+        """Give a complete layer its name. If it is there already, that one stays, and this one goes."""
+        async with self.placing:
+            there = self._layers.find(layer.key)
+            if there is None:
+                await uninterrupted(self._layers.place, path, layer)
+                self._layers.register(layer)
+            kept = there or layer
+            self._leases.hold(lease, kept.key)
+        if there is not None:
+            await self._give_up(path)
         return kept
 
     @contextlib.asynccontextmanager
     async def _fresh_tree(self) -> AsyncIterator[Path]:
-        path = self._layers.begin_tree()
+        path = await uninterrupted(self._layers.begin_tree)
         try:
             yield path
         except BaseException:
-            self._give_up(path)
+            await self._give_up(path)
             raise
 
-    def _give_up(self, path: Path) -> None:
-        if path.exists():
-            self._trash.remove_later([self._layers.throw_away(path)])
+    async def _give_up(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._trash.remove_later([await uninterrupted(self._layers.throw_away, path)])
 
     @contextlib.asynccontextmanager
     async def _readable(self, source: Source) -> AsyncIterator[str]:
@@ -182,3 +195,13 @@ class Ingest:
             return
         async with fed_pipe(self._blobs.temporary(), source) as name:
             yield name
+
+
+def _move(upper: Path, target: Path) -> None:
+    try:
+        os.rename(upper, target)
+    except OSError as error:
+        hint = "copy it (move=False)" if error.errno == errno.EXDEV else "is it still mounted, or gone?"
+        raise HostError(
+            f"{upper} can't become a layer: {error.strerror}", errno=error.errno, hint=hint
+        ) from error

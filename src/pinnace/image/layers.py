@@ -9,6 +9,7 @@ Invariant: `layers/<hex>` is complete, or not there. Nobody writes below it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -47,13 +48,16 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Layers:
-    """The directories below `layers/`. Synchronous, and cheap: heavy work comes before `adopt`."""
+    """The directories below `layers/`, and what is known of them.
+
+    What touches files is called in threads (a busy disk makes even a rename wait); the rest is memory.
+    """
 
     def __init__(self, layout: Layout, boot_id: str) -> None:
         self._layout = layout
         self._boot_id = boot_id
         self._known: dict[Digest, Layer] = {}
-        self._serial = 0
+        self._serial = itertools.count()
 
     def recover(self) -> tuple[Digest, ...]:
         """Read what is there; return the layers that a crash of the machine made useless and that are now in the trash."""
@@ -62,7 +66,7 @@ class Layers:
             key = Digest("sha256:" + entry.name)
             marker = Path(entry.path) / UNSYNCED
             if marker.exists() and marker.read_text() != self._boot_id:
-                self.discard(key)
+                self.discard(key)  # never known
                 lost.append(key)
                 continue
             self._known[key] = self._read(key)
@@ -98,9 +102,8 @@ class Layers:
         return self._layout.layer(layer.key) / TREE
 
     def begin(self) -> Path:
-        """Return a fresh directory with an empty tree in it, to be filled and handed to `adopt`."""
-        self._serial += 1
-        path = self._layout.ingest / f"layer-{os.getpid()}-{self._serial}"
+        """Return a fresh directory that will hold a tree, to be filled and handed to `place`."""
+        path = self._layout.ingest / f"layer-{os.getpid()}-{next(self._serial)}"
         path.mkdir()
         return path
 
@@ -111,16 +114,19 @@ class Layers:
         (path / TREE).chmod(0o755)
         return path
 
-    def adopt(self, path: Path, layer: Layer) -> tuple[Layer, Path | None]:
-        """Give a filled directory its name. If the layer is there already, that one stays, and this one is trash."""
-        there = self._known.get(layer.key)
-        if there is not None:
-            return there, self.throw_away(path)
+    def place(self, path: Path, layer: Layer) -> None:
+        """Give a filled directory its name; whoever calls this keeps others from doing so, and then calls `register`."""
         (path / RECORD).write_bytes(msgspec.json.encode(layer))
         (path / UNSYNCED).write_text(self._boot_id)
         os.rename(path, self._layout.layer(layer.key))
+
+    def register(self, layer: Layer) -> None:
+        """Make a layer that is in its place known."""
         self._known[layer.key] = layer
-        return layer, None
+
+    def forget(self, key: Digest) -> None:
+        """Make a layer unknown; its directory can then be thrown away."""
+        self._known.pop(key, None)
 
     def update(self, layer: Layer) -> None:
         """Replace what is known of a layer (that it now has a blob)."""
@@ -142,15 +148,13 @@ class Layers:
             self._marker(layer).unlink(missing_ok=True)
 
     def discard(self, key: Digest) -> Path | None:
-        """Take a layer out of the store; return where its remains are, for somebody to remove."""
-        self._known.pop(key, None)
+        """Throw the directory of a forgotten layer away; return where its remains are, for somebody to remove."""
         path = self._layout.layer(key)
         return self.throw_away(path) if path.exists() else None
 
     def throw_away(self, path: Path) -> Path:
         """Move a directory to the trash."""
-        self._serial += 1
-        target = self._layout.trash / f"{path.name}-{os.getpid()}-{self._serial}"
+        target = self._layout.trash / f"{path.name}-{os.getpid()}-{next(self._serial)}"
         os.rename(path, target)
         return target
 

@@ -61,6 +61,7 @@ class RootfsStore:
         self._boot_id = boot_id
         self._records: dict[str, RootfsRecord] = {}
         self._locks = KeyedLocks()
+        self._wanted: list[RootfsRecord] = []  # on their way: their layers are needed already
 
     def recover(self) -> tuple[Path, ...]:
         """Read the records; return (as trash) the directories that a crash left without one."""
@@ -82,7 +83,8 @@ class RootfsStore:
         return tuple(remains)
 
     def records(self) -> tuple[RootfsRecord, ...]:
-        return tuple(self._records.values())
+        """Return all that are there or on their way."""
+        return (*self._records.values(), *self._wanted)
 
     def mounted(self) -> frozenset[str]:
         """Return the ids of what is mounted now, known or not."""
@@ -104,16 +106,14 @@ class RootfsStore:
         if there is not None and (there.layers, there.read_only) != (record.layers, record.read_only):
             raise Bug(f"the root filesystem {record.id} is already there with other layers")
         record = msgspec.structs.replace(record, boot_id=self._boot_id)
-        async with self._locks.holding(record.id):
-            there = self._records.setdefault(record.id, record)
-            try:
-                rootfs = await uninterrupted(self._make, None if there is record else there, record)
-            except BaseException:
-                if there is record:
-                    self._records.pop(record.id, None)
-                raise
-            self._records[record.id] = record
-            return rootfs
+        self._wanted.append(record)
+        try:
+            async with self._locks.holding(record.id):
+                rootfs = await uninterrupted(self._make, self._records.get(record.id), record)
+                self._records[record.id] = record
+                return rootfs
+        finally:
+            self._wanted.remove(record)
 
     async def release(self, rootfs_id: str) -> Path | None:
         """Unmount; return what is to be removed (in the trash), or None when there was nothing."""

@@ -32,11 +32,12 @@ from pinnace.image.leases import Lease, Leases
 from pinnace.image.names import ImageNames, NamedImage
 from pinnace.image.removal import InUse, Removal, in_use_by_nobody, plan_removal
 from pinnace.image.rootfs import Rootfs, RootfsRecord, RootfsStore, keys_of, used_layers
+from pinnace.image.threads import uninterrupted
 from pinnace.image.trash import Trash
 from pinnace.image.views import Image
 from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.config import ContainerConfig, History, ImageConfig, RootFs, encode
-from pinnace.oci.digest import Digest, is_digest
+from pinnace.oci.digest import Digest, digest_of, is_digest
 from pinnace.oci.manifest import Descriptor
 from pinnace.oci.reference import parse_reference
 
@@ -168,8 +169,10 @@ class ImageStore:
         with self.lease("write image") as lease:
             lease.hold(*keys_of(layers))
             await self._sync_layers()
-            image_id = await asyncio.to_thread(self.blobs.write, encode(config))
-            lease.hold(image_id)
+            data = encode(config)
+            lease.hold(digest_of(data))
+            async with self.ingest.placing:
+                image_id = await uninterrupted(self.blobs.write, data)
             self.catalog.configs[image_id] = config
             async with self._naming:
                 await self._set_name(full or image_id, image_id)
@@ -196,10 +199,10 @@ class ImageStore:
 
     async def _sync_layers(self) -> None:
         """Have everything that layers hold on disk; one call for all that is new."""
-        new = self.layers.unsynced()
+        new = await uninterrupted(self.layers.unsynced)
         if new:
-            await asyncio.to_thread(jobs.sync_file_system, str(self._layout.root))
-            await asyncio.to_thread(self.layers.mark_synced, new)
+            await uninterrupted(jobs.sync_file_system, str(self._layout.root))
+            await uninterrupted(self.layers.mark_synced, new)
 
     # --- names -------------------------------------------------------------------------------------------------------
 
@@ -225,7 +228,7 @@ class ImageStore:
                 await self._names.delete(str(reference))
             if not plan.nameless and len(plan.untag) == len(image.references):
                 await self._names.delete(image.id)
-        removed, freed = self.collect()
+        removed, freed = await self.collect()
         return Removal(tuple(reference.familiar for reference in plan.untag), removed, freed)
 
     async def prune(self, *, in_use: InUse = in_use_by_nobody) -> Removal:
@@ -234,7 +237,7 @@ class ImageStore:
             for image in self.list():
                 if not image.references and not in_use(image.id):
                     await self._names.delete(image.id)
-        removed, freed = self.collect()
+        removed, freed = await self.collect()
         return Removal((), removed, freed)
 
     async def _set_name(self, reference: str, image_id: Digest, manifest: Digest | None = None) -> None:
@@ -250,11 +253,27 @@ class ImageStore:
         if not is_digest(reference) and self._names.get(image_id) is not None:
             await self._names.delete(image_id)
 
-    def collect(self) -> tuple[tuple[Digest, ...], int]:
+    async def collect(self) -> tuple[tuple[Digest, ...], int]:
         """Remove what nothing leads to any more; return what went, and how many bytes of files that frees.
 
-        In one turn of the loop, so that nobody can begin to need something meanwhile; files are removed afterwards.
+        What is garbage is decided, and made unknown, in one turn of the loop, so that nobody can begin to need it
+        meanwhile; the files are moved away while nothing can get its name, and removed afterwards.
         """
+        async with self.ingest.placing:
+            blobs = await uninterrupted(lambda: tuple(self.blobs.list()))
+            garbage = reach.compute_garbage(
+                self._current_roots(), images=self.catalog.configs, layers=self.layers.all(), blobs=blobs
+            )
+            freed = sum(layer.size for layer in self.layers.all() if layer.key in garbage.layers)
+            for key in garbage.layers:
+                self.layers.forget(key)
+            for digest in garbage.blobs:
+                self.catalog.configs.pop(digest, None)
+            remains, blob_bytes = await uninterrupted(self._move_away, garbage)
+        self.trash.remove_later(remains)
+        return (*sorted(garbage.blobs), *sorted(garbage.layers)), freed + blob_bytes
+
+    def _current_roots(self) -> set[Digest]:
         named = self._names.list()
         roots = {name.image_id for name in named} | {name.manifest for name in named if name.manifest}
         records = self.roots.records()
@@ -262,17 +281,12 @@ class ImageStore:
         roots |= self._leases.held()
         for more in self._roots:
             roots.update(more())
-        garbage = reach.compute_garbage(
-            roots, images=self.catalog.configs, layers=self.layers.all(), blobs=self.blobs.list()
-        )
-        freed = sum(layer.size for layer in self.layers.all() if layer.key in garbage.layers)
-        freed += sum(self.blobs.size(digest) for digest in garbage.blobs)
-        remains = [self.layers.discard(key) for key in garbage.layers]
-        remains += [self.blobs.discard(digest) for digest in garbage.blobs]
-        for digest in garbage.blobs:
-            self.catalog.configs.pop(digest, None)
-        self.trash.remove_later(remains)
-        return (*sorted(garbage.blobs), *sorted(garbage.layers)), freed
+        return roots
+
+    def _move_away(self, garbage: reach.Garbage) -> tuple[Sequence[Path | None], int]:
+        moved = [self.blobs.discard(digest) for digest in garbage.blobs]
+        remains = [self.layers.discard(key) for key in garbage.layers] + [path for path, _ in moved]
+        return remains, sum(size for _, size in moved)
 
     # --- root filesystems --------------------------------------------------------------------------------------------
 

@@ -79,42 +79,43 @@ class ClassMemory:
         if most != self._most:
             self._most = most
             self._bonus.clear()
-            for index in tuple(self.feasible()):
-                self._rank(index)
+            for index, fixed in enumerate(self._fixed):
+                if fixed is not None and index in self.ranking:
+                    self._rank(index, fixed)
 
     def feasible(self) -> Iterator[int]:
         """Yield the indexes of the nodes that passed all filters."""
         return (index for index in range(len(self._fixed)) if index in self.ranking)
 
     def _evaluate(self, index: int, node: NodeFacts | None) -> None:
-        ranked = index in self.ranking
-        before = self._fixed[index] if ranked else None
+        before = self._fixed[index] if index in self.ranking else None
         if node is None:
-            fixed, rejection = None, None
             self._shapes[index] = self._fixed[index] = None
-        else:
-            if self._shapes[index] is not node.shape:
-                self._shapes[index] = node.shape
-                self._fixed[index] = self._ask_fixed(node)
-            fixed = self._fixed[index]
-            assert fixed is not None
-            rejection = fixed.rejection or self._ask_filters(node)
+            self.rejections.pop(index, None)
+            self._leave(index, before)
+            return
+        fixed = self._fixed[index]
+        if fixed is None or self._shapes[index] is not node.shape:
+            self._shapes[index] = node.shape
+            fixed = self._fixed[index] = self._ask_fixed(node)
+        rejection = fixed.rejection or self._ask_filters(node)
         if rejection is not None:
             self.rejections[index] = rejection
-        elif self.rejections:
-            self.rejections.pop(index, None)
-        now = fixed if rejection is None else None
-        if before is not now:
-            self._count(before, -1)
-            self._count(now, 1)
-        if node is None or now is None:
-            self.ranking.discard(index)
+            self._leave(index, before)
             return
-        pod, final = self._pod, now.final
+        if before is not fixed:
+            self.rejections.pop(index, None)
+            self._count(before, -1)
+            self._count(fixed, 1)
+        pod, final = self._pod, fixed.final
         for score, weight in self._scores:
             final += weight * score(pod, node)
         self._finals[index] = final
-        self._rank(index)
+        self._rank(index, fixed)
+
+    def _leave(self, index: int, before: Fixed | None) -> None:
+        self._count(before, -1)
+        self.ranking.discard(index)
 
     def _ask_fixed(self, node: NodeFacts) -> Fixed:
         pod = self._pod
@@ -143,9 +144,7 @@ class ClassMemory:
                 if not counts[value]:
                     del counts[value]
 
-    def _rank(self, index: int) -> None:
-        fixed = self._fixed[index]
-        assert fixed is not None
+    def _rank(self, index: int, fixed: Fixed) -> None:
         bonus = self._bonus.get(fixed.raw)
         if bonus is None:
             scaled = zip(self._scales, fixed.raw, self._most, strict=True)

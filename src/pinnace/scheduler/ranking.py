@@ -30,21 +30,30 @@ class Ranking:
 
     def put(self, node: int, score: int) -> None:
         """Add a node, or change its score."""
-        if node in self:
-            if self._scores[node] == score:
-                return
-            self.discard(node)
-        elif node >= len(self._places):
-            more = array("i", (ABSENT,)) * (node + 1 - len(self._places))
-            self._places += more
+        places = self._places
+        if node < len(places):
+            place = places[node]
+            if place != ABSENT:
+                before = self._scores[node]
+                if before == score:
+                    return
+                bucket = self._buckets[before]
+                last = bucket.pop()
+                if last != node:
+                    bucket[place] = last
+                    places[last] = place
+                self._count -= 1
+        else:
+            more = array("i", (ABSENT,)) * (node + 1 - len(places))
+            places += more
             self._scores += more
-        bucket = self._buckets.get(score)
-        if bucket is None:
-            bucket = self._buckets[score] = array("i")
+        target = self._buckets.get(score)
+        if target is None:
+            target = self._buckets[score] = array("i")
             heapq.heappush(self._heap, -score)
         self._scores[node] = score
-        self._places[node] = len(bucket)
-        bucket.append(node)
+        places[node] = len(target)
+        target.append(node)
         self._count += 1
 
     def discard(self, node: int) -> None:

@@ -53,15 +53,26 @@ class BuildRequest:
 
 
 Tell = Callable[[News], None]
+WorkStep = Run | Copy | MakeDirectory
 
 
 @dataclass(frozen=True, slots=True)
 class _StageResult:
-    """The layers that a stage ended with, bottom first, and how many steps came from the cache."""
+    """The layers that a stage ended with, bottom first; when its newest step was done; how many came from the cache."""
 
     layers: tuple[Layer, ...]
     history: tuple[History, ...]
+    created: float
     cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came of a step, and when it was first done."""
+
+    layer: Layer | None
+    created: float
+    cached: bool = False
 
 
 class Builder:
@@ -169,7 +180,7 @@ class _BuildRun:
         target = self._plan.stage(self._plan.target)
         result = results[target.index]
         config = ImageConfig(
-            created=render_micro_time(self._b._clock.now()),
+            created=render_micro_time(result.created),  # a build that changed nothing gives the same image
             architecture=host_architecture(),
             os="linux",
             config=target.config,
@@ -196,48 +207,49 @@ class _BuildRun:
             seconds=self._b._clock.monotonic() - began,
             stages=weights,
             cached=sum(one.cached for one in results.values()),
-            steps=sum(len(stage.steps) for stage in self._plan.stages),
+            steps=sum(not isinstance(p.step, Configure) for stage in self._plan.stages for p in stage.steps),
         )
 
     # --- stages ------------------------------------------------------------------------------------------------------
 
     async def _do_stage(self, stage: StagePlan) -> _StageResult:
-        layers, history = await self._begin_stage(stage)
-        cached = 0
-        for number, planned in enumerate(stage.steps, 1):
+        layers, history, created = await self._begin_stage(stage)
+        cached, number = 0, 0
+        total = sum(not isinstance(planned.step, Configure) for planned in stage.steps)
+        for planned in stage.steps:
+            if isinstance(planned.step, Configure):
+                history = (*history, _history(planned, None, created))
+                continue
+            number += 1
             news = StepNews(
                 id=f"{stage.name or stage.index}/{number}",
                 stage=stage.name or str(stage.index),
                 number=number,
-                total=len(stage.steps),
+                total=total,
                 text=planned.step.place.text,
                 state="running",
             )
-            layer, was_cached = await self._do_step(planned, layers, news)
-            cached += was_cached
-            if layer is not None and not layer.is_empty:
-                layers = (*layers, layer)
-            history = (*history, _history(planned, layer, self._b._clock.now()))
-        return _StageResult(layers, history, cached)
+            done = await self._do_step(planned.step, layers, news)
+            cached += done.cached
+            created = max(created, done.created)
+            if done.layer is not None and not done.layer.is_empty:
+                layers = (*layers, done.layer)
+            history = (*history, _history(planned, done.layer, created))
+        return _StageResult(layers, history, created, cached)
 
-    async def _begin_stage(self, stage: StagePlan) -> tuple[tuple[Layer, ...], tuple[History, ...]]:
+    async def _begin_stage(self, stage: StagePlan) -> tuple[tuple[Layer, ...], tuple[History, ...], float]:
+        """Return the layers, the history and the time that a stage begins with."""
         if stage.base_stage >= 0:
             below = await asyncio.shield(self._stages[stage.base_stage])
-            return below.layers, below.history
+            return below.layers, below.history, below.created
         if not stage.base:
-            return (), ()
+            return (), (), 0.0
         image = self._b._images.require(stage.base)
         layers = self._b._images.catalog.layers(image.config)
         self._lease.hold(image.id, *(layer.key for layer in layers))
-        return layers, tuple(image.config.history or ())
+        return layers, tuple(image.config.history or ()), image.created
 
-    async def _do_step(
-        self, planned: Planned, below: tuple[Layer, ...], news: StepNews
-    ) -> tuple[Layer | None, bool]:
-        step = planned.step
-        if isinstance(step, Configure):
-            self._tell(msgspec.structs.replace(news, state="done"))
-            return None, False
+    async def _do_step(self, step: WorkStep, below: tuple[Layer, ...], news: StepNews) -> _Done:
         try:
             async with AsyncExitStack() as stack:
                 selection, content = None, ""
@@ -251,15 +263,16 @@ class _BuildRun:
                 if found is not None:
                     self._lease.hold(found.layer.key)
                     self._tell(msgspec.structs.replace(news, state="cached", bytes=found.layer.size))
-                    return found.layer, True
-                return await self._make(step, below, selection, key, news), False
+                    return _Done(found.layer, found.created, cached=True)
+                layer = await self._make(step, below, selection, key, news)
+                return _Done(layer, self._b._clock.now())
         except PinnaceError as error:
             self._tell(msgspec.structs.replace(news, state="failed"))
-            raise self._place(error, planned) from error
+            raise self._place(error, step) from error
 
     async def _make(
         self,
-        step: Run | Copy | MakeDirectory,
+        step: WorkStep,
         below: tuple[Layer, ...],
         selection: sources.Selection | None,
         key: str,
@@ -317,20 +330,20 @@ class _BuildRun:
             root=str(rootfs.path), sources=step.sources, exclude=exclude, what=what, keep_owner=True
         )
 
-    def _place(self, error: PinnaceError, planned: Planned) -> PinnaceError:
+    def _place(self, error: PinnaceError, step: WorkStep) -> PinnaceError:
         """Put the Dockerfile's line into an error."""
-        line = planned.step.place.line
+        line = step.place.line
         where = f"{self._source.name}:{line}: {self._source.line(line).strip()}"
         if isinstance(error, CommandFailed):
             tail = "\n".join(error.tail.rstrip().splitlines()[-20:])
-            hint = _hint_of(error, planned.step)
+            hint = _hint_of(error)
             return UserError(error.message + (f"\n{tail}" if tail else ""), hint, where)
         if isinstance(error, UserError) and not error.where:
             return UserError(error.message, error.hint, where)
         return error
 
 
-def _hint_of(error: CommandFailed, step: object) -> str:
+def _hint_of(error: CommandFailed) -> str:
     """Return what to do about a command that failed, where its output says why."""
     text = error.tail
     if (
@@ -346,14 +359,14 @@ def _hint_of(error: CommandFailed, step: object) -> str:
     return "the lines above are the command's last output"
 
 
-def _history(planned: Planned, layer: Layer | None, now: float) -> History:
+def _history(planned: Planned, layer: Layer | None, created: float) -> History:
     """Return the history's line of a step, in the words of `docker history`."""
     step = planned.step
     text = step.place.text
     if isinstance(step, Run):
         text = f"RUN {' '.join(step.argv)} # pinnace"
     empty = layer is None or layer.is_empty
-    return History(created=render_micro_time(now), created_by=text, empty_layer=empty)
+    return History(created=render_micro_time(created), created_by=text, empty_layer=empty)
 
 
 def _read_dockerfile(request: BuildRequest) -> Dockerfile:

@@ -124,7 +124,10 @@ class Answer:
         """Yield the body as it comes."""
         if self.headers.get("transfer-encoding") == "chunked":
             while True:
-                size = int(self._file.readline().split(b";")[0] or b"0", 16)
+                try:
+                    size = int(self._file.readline().split(b";")[0], 16)
+                except ValueError:
+                    raise HostError("the daemon broke the answer off", hint="see its log: daemon.log") from None
                 if size == 0:
                     return
                 left = size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from pinnace.build.plan import BuildOptions
 from pinnace.build.progress import News
 from pinnace.image.store import host_architecture
 from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
+
+log = logging.getLogger("pinnace.ownapi")
 
 
 def build_routes(builder: Builder) -> list[Route]:
@@ -37,8 +40,9 @@ def build_routes(builder: Builder) -> list[Route]:
                 last: dict[str, Any] = msgspec.to_builtins(built)
             except PinnaceError as error:
                 last = {"type": "error", **describe_error(error)}
-            except OSError as error:
-                last = {"type": "error", **describe_error(Bug(str(error)))}
+            except Exception as error:  # the answer has begun: what was not foreseen is told as its last line
+                log.exception("build")
+                last = {"type": "error", **describe_error(Bug(f"{type(error).__name__}: {error}"))}
             news.put_nowait(None)
             await sending
             await lines.write(last)

@@ -1,0 +1,92 @@
+"""Volumes: what they hold, and that an update is seen whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pinnace.base.errors import UserError
+from pinnace.kube.objects.core_v1 import (
+    ConfigMap,
+    ConfigMapVolumeSource,
+    EmptyDirVolumeSource,
+    HostPathVolumeSource,
+    KeyToPath,
+    Volume,
+)
+from pinnace.kube.objects.meta_v1 import ObjectMeta
+from pinnace.node.environment import Lookups, MissingReference, NodeFacts
+from pinnace.node.volumes import Directory, File, Files, HostPath, plan_volumes, write_volumes
+from tests.unit.node.builders import pod
+
+NODE = NodeFacts("n1", "192.0.2.1", 2000, 8 << 30)
+
+
+def plan(*volumes: Volume, data: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
+    found = None if data is None else ConfigMap(metadata=ObjectMeta(name="conf"), data=data)
+    return plan_volumes(
+        pod(volumes=volumes), pod_ip="", node=NODE, lookups=Lookups(lambda n: found, lambda n: None)
+    )
+
+
+def test_each_type_becomes_a_plan() -> None:
+    volumes = plan(
+        Volume(name="scratch", empty_dir=EmptyDirVolumeSource()),
+        Volume(name="shm", empty_dir=EmptyDirVolumeSource(medium="Memory", size_limit="1Mi")),
+        Volume(name="host", host_path=HostPathVolumeSource(path="/srv")),
+        Volume(
+            name="conf",
+            config_map=ConfigMapVolumeSource(
+                name="conf", items=(KeyToPath(key="a", path="d/a", mode=0o600),)
+            ),
+        ),
+        data={"a": "1", "b": "2"},
+    )
+    assert volumes == (
+        Directory("scratch"),
+        Directory("shm", 1 << 20),
+        HostPath("host", "/srv"),
+        Files("conf", (File("d/a", b"1", 0o600),)),
+    )
+
+
+def test_a_missing_config_map_is_named() -> None:
+    with pytest.raises(MissingReference, match='configmap "conf" not found'):
+        plan(Volume(name="conf", config_map=ConfigMapVolumeSource(name="conf")))
+
+
+def test_an_update_replaces_all_files_at_one_stroke(tmp_path: Path) -> None:
+    write_volumes(tmp_path, (Files("v", (File("a", b"1"), File("old", b"x"))),))
+    before = os.readlink(tmp_path / "v" / "..data")
+    place = write_volumes(tmp_path, (Files("v", (File("a", b"2"), File("new", b"y"))),))["v"]
+    assert {p.name: p.read_bytes() for p in place.iterdir() if not p.name.startswith("..")} == {
+        "a": b"2",
+        "new": b"y",
+    }
+    assert os.readlink(place / "..data") != before
+    assert not (place / before).exists()
+
+
+def test_an_unchanged_volume_is_left_alone(tmp_path: Path) -> None:
+    plans = (Files("v", (File("a", b"1"),)),)
+    write_volumes(tmp_path, plans)
+    before = os.readlink(tmp_path / "v" / "..data")
+    write_volumes(tmp_path, plans)
+    assert os.readlink(tmp_path / "v" / "..data") == before
+
+
+def test_a_path_that_leaves_its_volume_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leaves its volume"):
+        write_volumes(tmp_path, (Files("v", (File("../x", b"1"),)),))
+
+
+def test_an_empty_dir_keeps_its_contents(tmp_path: Path) -> None:
+    place = write_volumes(tmp_path, (Directory("v"),))["v"]
+    (place / "kept").write_text("1")
+    write_volumes(tmp_path, (Directory("v"),))
+    assert (place / "kept").exists()
+
+
+def test_a_host_path_that_is_not_what_its_type_says_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a directory"):
+        write_volumes(tmp_path, (HostPath("v", str(tmp_path / "none"), "Directory"),))

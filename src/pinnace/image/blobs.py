@@ -77,7 +77,12 @@ class Blobs:
         return self._layout.ingest / f"blob-{os.getpid()}-{next(self._serial)}"
 
     def adopt(self, path: Path, digest: Digest) -> None:
-        """Give a complete file, already on disk and verified, its name."""
+        """Give a complete and verified file its name, once it is on disk."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)  # costs nothing when whoever wrote it did so
+        finally:
+            os.close(fd)
         os.chmod(path, 0o444)
         os.rename(path, self.path(digest))
         _sync_directory(self._layout.blobs)

@@ -1,14 +1,20 @@
-"""Lets a worker process read what the daemon receives: a named pipe that looks like a file. See `ingest`."""
+"""Lets a worker process read what the daemon receives, and the daemon send what a worker writes: named pipes.
+
+Invariant: neither side waits for the other for ever; the pipe is gone afterwards.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from pinnace.image.threads import uninterrupted
+
+PIECE_BYTES = 1 << 18
 
 
 @asynccontextmanager
@@ -28,6 +34,27 @@ async def fed_pipe(path: Path, data: AsyncIterable[bytes]) -> AsyncIterator[str]
             # a thread may wait for the pipe to be opened, or for room in it
             os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
             await asyncio.gather(feeding, return_exceptions=True)
+        await uninterrupted(path.unlink)
+
+
+async def drained_pipe(
+    path: Path, fill: Callable[[str], Coroutine[Any, Any, object]]
+) -> AsyncGenerator[bytes, None]:
+    """Make a pipe at `path`, let `fill` write to it, and yield what it writes. Raises: what `fill` raises."""
+    await uninterrupted(os.mkfifo, path, 0o600)
+    # With this descriptor the pipe has both ends, so that opening either never waits; the end comes when it is closed.
+    keeper = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    filling = asyncio.get_running_loop().create_task(fill(str(path)), name="image/drain")
+    filling.add_done_callback(lambda _: os.close(keeper))
+    try:
+        while data := await uninterrupted(os.read, fd, PIECE_BYTES):
+            yield data
+        await filling
+    finally:
+        os.close(fd)
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
         await uninterrupted(path.unlink)
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from pinnace.base import spawn
 from pinnace.base.errors import HostError, UserError
-from pinnace.image import jobs
+from pinnace.image import archive_jobs, jobs
 from pinnace.image.blobs import Blobs
 from pinnace.image.feed import fed_pipe
 from pinnace.image.layers import TREE, Layer, Layers
@@ -53,7 +53,7 @@ class Ingest:
         """
         async with self._fresh_tree() as path:
             tree = str(path / TREE)
-            async with self._readable(source) as name:
+            async with self.readable(source) as name:
                 result = await self._workers.call(
                     jobs.unpack_archive, jobs.UnpackJob(source=name, tree=tree, own=True), on_progress
                 )
@@ -101,6 +101,62 @@ class Ingest:
                 blob=blob,
             )
             return await self._keep(path, layer, lease)
+
+    async def unpack_file(
+        self,
+        job: jobs.UnpackJob,
+        diff_id: Digest,
+        chain_id: Digest,
+        lease: Lease | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Layer:
+        """Unpack a layer's archive that will go away; it is kept, as a blob, only if the tree's own tar is another one.
+
+        Raises: UserError when the archive is bad or is not `diff_id`, HostError.
+        """
+        async with self._fresh_tree() as path:
+            result = await self._workers.call(
+                jobs.unpack_archive, replace(job, tree=str(path / TREE), own=True, digests=True), on_progress
+            )
+            if result.tar_digest != diff_id:
+                raise UserError(
+                    f"a layer unpacks to {result.tar_digest}, but the image's configuration says {diff_id}",
+                    hint="the archive is damaged, or somebody changed it: don't use it",
+                )
+            assert result.own is not None and result.blob_digest is not None
+            if result.own.diff_id == diff_id and not result.implied:
+                return await self._adopt(path, result.own, lease)
+            layer = Layer(
+                diff_id=diff_id,
+                key=chain_id if result.implied else diff_id,
+                size=result.size,
+                tar_size=result.tar_size,
+                entries=result.entries,
+                own=False,
+                blob=await self._keep_archive(job.source, result, lease),
+            )
+            return await self._keep(path, layer, lease)
+
+    async def _keep_archive(self, source: str, result: jobs.UnpackResult, lease: Lease | None) -> Descriptor:
+        """Make a blob of an archive: as it is when it is packed, else packed now."""
+        if result.compression in ("gzip", "zstd") and result.blob_digest is not None:
+            blob = Descriptor(
+                media_type=OCI_LAYER_OF_COMPRESSION[result.compression],
+                digest=result.blob_digest,
+                size=result.blob_size,
+            )
+            file = Path(source)
+        else:
+            file = self._blobs.temporary()
+            job = archive_jobs.CompressJob(source=source, target=str(file), compression="zstd")
+            packed = await self._workers.call(archive_jobs.compress_file, job)
+            blob = Descriptor(
+                media_type=OCI_LAYER_OF_COMPRESSION["zstd"], digest=packed.blob_digest, size=packed.blob_size
+            )
+        self._leases.hold(lease, blob.digest)
+        async with self.placing:
+            await uninterrupted(self._blobs.adopt, file, blob.digest)
+        return blob
 
     async def commit_upper(
         self, upper: Path, *, move: bool, lease: Lease | None = None, on_progress: OnProgress | None = None
@@ -176,6 +232,15 @@ class Ingest:
         return kept
 
     @contextlib.asynccontextmanager
+    async def folder(self) -> AsyncIterator[Path]:
+        """Yield an empty directory on the store's file system, which is thrown away afterwards."""
+        path = await uninterrupted(self._layers.begin)
+        try:
+            yield path
+        finally:
+            await self._give_up(path)
+
+    @contextlib.asynccontextmanager
     async def _fresh_tree(self) -> AsyncIterator[Path]:
         path = await uninterrupted(self._layers.begin_tree)
         try:
@@ -189,7 +254,8 @@ class Ingest:
             self._trash.remove_later([await uninterrupted(self._layers.throw_away, path)])
 
     @contextlib.asynccontextmanager
-    async def _readable(self, source: Source) -> AsyncIterator[str]:
+    async def readable(self, source: Source) -> AsyncIterator[str]:
+        """Yield a path that a worker can read `source` from."""
         if isinstance(source, Path):
             yield str(source)
             return

@@ -69,7 +69,7 @@ class UnpackResult(msgspec.Struct, frozen=True, kw_only=True):
 def unpack_archive(job: UnpackJob, report: Report) -> UnpackResult:
     """Do an `UnpackJob`. Raises: TarError, HostError; the tree is then of no use."""
     os.umask(0)  # the process is ours alone, and modes come from the archive
-    with _open(job.source) as file, Tree(job.tree, job.parents) as tree:
+    with open_archive(job.source) as file, Tree(job.tree, job.parents) as tree:
         inflow = Inflow(file, digest_blob=job.digests, digest_tar=job.digests)
         try:
             done = unpack(
@@ -193,7 +193,8 @@ def _pack_into(outflow: Outflow, tree: str, what: str, report: Report) -> Packed
     return packed
 
 
-def _open(path: str) -> io.FileIO:
+def open_archive(path: str) -> io.FileIO:
+    """Open an archive for reading. Raises: UserError."""
     try:
         return io.FileIO(path, "r")
     except OSError as error:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from pinnace.image.names import ImageNames, NamedImage
 from pinnace.image.removal import InUse, Removal, in_use_by_nobody, plan_removal
 from pinnace.image.rootfs import Rootfs, RootfsRecord, RootfsStore, keys_of, used_layers
 from pinnace.image.threads import uninterrupted
+from pinnace.image.transfer import Transfer
 from pinnace.image.trash import Trash
 from pinnace.image.views import Image
 from pinnace.image.workers import OnProgress, Workers
@@ -68,6 +69,7 @@ class ImageStore:
         self.layers = Layers(self._layout, boot_id)
         self.catalog = Catalog(names, self.blobs, self.layers)
         self.ingest = Ingest(self.layers, self.blobs, self._leases, self.trash, self.workers)
+        self.transfer = Transfer(self.layers, self.blobs, self.ingest, self.workers)
         self.roots = RootfsStore(self._layout, self.layers, boot_id)
 
     async def start(self) -> None:
@@ -166,16 +168,54 @@ class ImageStore:
         full = str(parse_reference(reference)) if reference else None
         config = replace(config, rootfs=RootFs(diff_ids=tuple(layer.diff_id for layer in layers)))
         self.catalog.layers(config)
-        with self.lease("write image") as lease:
-            lease.hold(*keys_of(layers))
+        return await self._name_image(encode(config), config, layers, (full,) if full else ())
+
+    async def save(
+        self, texts: Sequence[str], on_progress: OnProgress | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield an archive of images, by name or id, that `docker load`, skopeo and `load` take.
+
+        Raises: ApiError (NotFound) before anything is yielded; HostError.
+        """
+        images = []
+        with self.lease("save") as lease:
+            for text in texts:
+                image, named = self.require(text), self.catalog.named(text)
+                lease.hold(image.id)
+                references = image.references if named is None else (named,)
+                images.append((image.id, self.catalog.layers(image.config), references))
+            async with aclosing(self.transfer.save(images, on_progress)) as pieces:
+                async for data in pieces:
+                    yield data
+
+    async def load(self, source: Source, on_progress: OnProgress | None = None) -> tuple[Image, ...]:
+        """Bring in all images of an archive (docker-archive or OCI layout) under the names that it gives them.
+
+        Raises: UserError (a bad archive), HostError; then no image of it has got a name.
+        """
+        with self.lease("load") as lease:
+            loaded = await self.transfer.load(source, lease, on_progress)
+            return tuple(
+                [
+                    await self._name_image(one.data, one.config, one.layers, tuple(map(str, one.references)))
+                    for one in loaded
+                ]
+            )
+
+    async def _name_image(
+        self, data: bytes, config: ImageConfig, layers: Sequence[Layer], references: tuple[str, ...]
+    ) -> Image:
+        """Store a configuration whose layers are there, with everything on disk, and then name it."""
+        image_id = digest_of(data)
+        with self.lease("name image") as lease:
+            lease.hold(image_id, *keys_of(layers))
             await self._sync_layers()
-            data = encode(config)
-            lease.hold(digest_of(data))
             async with self.ingest.placing:
-                image_id = await uninterrupted(self.blobs.write, data)
+                await uninterrupted(self.blobs.write, data)
             self.catalog.configs[image_id] = config
             async with self._naming:
-                await self._set_name(full or image_id, image_id)
+                for reference in references or (image_id,):
+                    await self._set_name(reference, image_id)
         self._leases.release(keys_of(layers))
         return self.catalog.image(image_id)
 

@@ -500,7 +500,8 @@ async def test_an_unknown_token_is_no_login(kubectl: Kubectl) -> None:
     document["users"][0]["user"] = {"token": "made-up"}
     kubectl.kubeconfig.write_text(yaml.safe_dump(document))
     ran = await kubectl.run("get", "pods")
-    assert (ran.code, ran.err) == (1, "error: You must be logged in to the server (Unauthorized)\n")
+    assert ran.code == 1
+    assert "error: You must be logged in to the server" in ran.err
 
 
 async def test_a_stranger_sees_only_health_and_version(kubectl: Kubectl, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Carries one request through the room: who asks, what for, how, and the means to answer it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,12 +20,13 @@ from pinnace.kubeapi.settings import ServerSettings, World
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every request may use; built once."""
+    """What every request may use; built once. `writes` are those under way, which a stop waits for."""
 
     api: Api
     world: World
     settings: ServerSettings
     tasks: Tasks
+    writes: set[asyncio.Task[Any]]
 
 
 def check_dry_run(values: tuple[str, ...]) -> None:

@@ -33,6 +33,8 @@ Mount = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 METRICS_GROUP = "metrics.k8s.io"
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 # (method, names one object) → the verb and who serves it.
 _VERBS: Mapping[tuple[str, bool], tuple[str, Serve]] = {
     ("GET", True): ("get", serve_get),
@@ -64,7 +66,8 @@ class Handler:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a Status
             response = answer_error(to_api_error(error), warnings)
-        self._counts[request.method, response.status] += 1
+        method = request.method if request.method in _METHODS else "OTHER"
+        self._counts[method, response.status] += 1
         return response
 
     async def _serve(self, request: web.BaseRequest, warnings: list[str]) -> web.StreamResponse:

@@ -4,11 +4,13 @@ Built by `daemon/`. Invariant: the Unix socket's name appears only once its owne
 open it is the administrator.
 """
 
+import asyncio
 import os
 import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -22,7 +24,9 @@ from pinnace.kubeapi.settings import ServerSettings, World
 
 # A client that stops reading holds its own stream only; these bound what an idle or half-open one costs.
 _KEEPALIVE_S = 300.0
-_SHUTDOWN_S = 1.0
+# Watches and logs never end by themselves; what else is under way gets this long, and writes a little more.
+_SHUTDOWN_S = 0.2
+_WRITES_S = 5.0
 _BACKLOG = 512
 
 
@@ -41,7 +45,8 @@ class KubeServer:
         mounts: Mapping[str, Mount] | None = None,
     ) -> None:
         self._tasks = Tasks("kubeapi")
-        self.handler = Handler(Means(api, world, settings, self._tasks), mounts)
+        self._writes: set[asyncio.Task[Any]] = set()
+        self.handler = Handler(Means(api, world, settings, self._tasks, self._writes), mounts)
         self._runner = web.ServerRunner(
             web.Server(
                 self.handler,
@@ -76,6 +81,8 @@ class KubeServer:
             path.unlink(missing_ok=True)
         if self._started:
             await self._runner.cleanup()
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=_WRITES_S)
         await self._tasks.close()
 
     async def _start(self) -> None:

@@ -6,7 +6,7 @@ lists again. Source: Kubernetes v1.36, the API concepts page, "Efficient detecti
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,8 +169,7 @@ class _Stream:
         finally:
             watch.close()
 
-    def _render_initial(self, records: tuple[Record, ...]) -> list[bytes]:
-        pieces: list[bytes] = []
+    def _render_initial(self, records: tuple[Record, ...]) -> Iterator[bytes]:
         batch: list[bytes] = []
         size = 0
         for record in records:
@@ -180,11 +179,10 @@ class _Stream:
             batch.append(line)
             size += len(line)
             if size > _BATCH_BYTES:
-                pieces.append(b"".join(batch))
+                yield b"".join(batch)
                 batch, size = [], 0
         if batch:
-            pieces.append(b"".join(batch))
-        return pieces
+            yield b"".join(batch)
 
     async def _follow(self, watch: Any) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()

@@ -289,6 +289,8 @@ def method_not_allowed() -> ApiError:
 async def complete(call: Call, write: Coroutine[Any, Any, T]) -> T:
     """Carry a write through even when its client leaves meanwhile."""
     task = call.means.tasks.spawn(_outcome(write), "write")
+    call.means.writes.add(task)
+    task.add_done_callback(call.means.writes.discard)
     result, error = await asyncio.shield(task)
     if error is not None:
         raise error

@@ -2,8 +2,8 @@
 
 Run as root: python benchmarks/images.py [ROOTFS.tar]   (made with mmdebstrap when it is not given)
 
-The peers, in the same run on the same disk: `tar x` (which digests nothing), `podman import` and `buildah`-like commit by
-`podman commit`, where podman is installed.
+The peers, in the same run on the same disk: `tar x` (which digests nothing), and `podman import`, where podman is
+installed.
 """
 
 from __future__ import annotations
@@ -109,17 +109,23 @@ async def measure(archive: Path, folder: Path) -> None:
     peer = measure_podman(archive, folder)
     os.sync()
     stalls = Stalls()
+    await asyncio.sleep(2)
+    idle = stalls.stop()
+    stalls = Stalls()
     began = time.perf_counter()
     image = await store.import_tar(archive, "bench:v1")
     import_s = time.perf_counter() - began
     held_up = stalls.stop()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN)
     show(
         f"import of {size:.0f} MB, digested and on disk",
         f"{import_s:.2f} s {size / import_s:.0f} MB/s",
         f"tar x {tar_s:.2f} s + sync {sync_s:.2f} s; {peer}",
     )
-    show("longest stall of the loop meanwhile", f"{held_up * 1000:.1f} ms")
+    show(
+        "longest stall of the loop meanwhile",
+        f"{held_up * 1000:.1f} ms",
+        f"{idle * 1000:.1f} ms while nothing was done",
+    )
 
     times = []
     for number in range(MOUNTS):
@@ -169,7 +175,6 @@ async def measure(archive: Path, folder: Path) -> None:
     await store.remove("bench:v2")
     await store.trash.settled()
     await store.close()
-    del peak
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     show("largest child process (workers, peers too)", f"{usage.ru_maxrss / 1024:.0f} MiB")
 

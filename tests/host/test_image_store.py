@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from pinnace.base import spawn
-from pinnace.base.errors import ApiError, Bug, HostError, PinnaceError, Reason, UserError
+from pinnace.base.errors import ApiError, Bug, HostError, Reason, UserError
 from pinnace.image import mounts
 from pinnace.image.names import MemoryNames
 from pinnace.image.removal import Use
@@ -151,7 +151,7 @@ async def test_a_sender_that_fails_leaves_nothing(store: ImageStore, instance: I
         yield rootfs_tar()[:1000]
         raise UserError("the client has gone")
 
-    with pytest.raises(PinnaceError):
+    with pytest.raises(UserError, match="the client has gone"):
         await store.import_tar(breaks(), "bad:v1")
     await store.trash.settled()
     assert instance.files("ingest") == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,17 @@ PIECE_BYTES = 1 << 18
 async def fed_pipe(path: Path, data: AsyncIterable[bytes]) -> AsyncIterator[str]:
     """Make a pipe at `path` and write `data` to it while the block runs; yields the path to read from.
 
-    Raises: what `data` raises, when the block has ended.
+    Raises: what `data` raises, rather than what the block makes of data that ends too early.
     """
     await uninterrupted(os.mkfifo, path, 0o600)
     feeding = asyncio.get_running_loop().create_task(_feed(path, data), name="image/feed")
     try:
         yield str(path)
         await feeding
+    except Exception:
+        if feeding.done() and not feeding.cancelled() and (error := feeding.exception()) is not None:
+            raise error from None
+        raise
     finally:
         if not feeding.done():
             feeding.cancel()

@@ -114,7 +114,7 @@ class Kube:
         async with self.session.request(method, f"http://kube{path}", data=data, headers=named) as response:
             self.headers = response.headers
             text = await response.text()
-        return response.status, json.loads(text) if text.startswith(("{", "[")) else text
+        return response.status, json.loads(text) if text.startswith("{") else text
 
     async def get(self, path: str, **headers: str) -> Any:
         """Return the document of a request that must succeed."""

@@ -163,13 +163,14 @@ class NodeAgent:
             message=ended.message,
         )
         if self.book.ended(ended.pod_uid, ended.container, ended.container_id, ending):
-            self._prober.forget(ended.pod_uid, ended.container)
-            self._queue.add(ended.pod_uid)
-            pod = self.book.pods.get(ended.pod_uid)
-            if pod is not None and ended.oom_killed:
-                self._event(
-                    pod, "Warning", "OOMKilled", f"Container {ended.container} was killed: out of memory"
-                )
+            self._react_to_end(ended.pod_uid, ended.container, ending)
+
+    def _react_to_end(self, uid: str, name: str, ending: Ending) -> None:
+        self._prober.forget(uid, name)
+        self._queue.add(uid)
+        pod = self.book.pods.get(uid)
+        if pod is not None and ending.oom_killed:
+            self._event(pod, "Warning", "OOMKilled", f"Container {name} was killed: out of memory")
 
     def _probed(self, change: ProbeChange) -> None:
         pod = self.book.pods.get(change.pod_uid)
@@ -324,7 +325,11 @@ class NodeAgent:
         self._event(pod, "Normal", "Pulled", started.pulled, field=field)
         self._event(pod, "Normal", "Created", f"Container created: {name}", field=field)
         self._event(pod, "Normal", "Started", f"Container started: {name}", field=field)
-        self._watch_probes(pod, container, step.attempt, ip, started=False)
+        ending = self.book.facts[uid].container(name).ending
+        if ending is not None:
+            self._react_to_end(uid, name, ending)
+        else:
+            self._watch_probes(pod, container, step.attempt, ip, started=False)
         return True
 
     async def _stop_container(self, pod: Pod, step: StopContainer) -> bool:

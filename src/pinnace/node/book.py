@@ -1,7 +1,8 @@
 """Keeps the facts of the pods on one node: the agent's memory, changed only through named happenings.
 
 Each method is one thing that happened; each returns nothing and replaces one value. No I/O, no clock: `now` comes in.
-Invariant: the facts of a container name one attempt; a report about an older attempt changes nothing.
+Invariants: the facts of a container name one attempt; a report about an older attempt changes nothing; an end that is
+told before its start (a process that lives for a moment) waits for it and is not lost.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class PodBook:
     def __init__(self) -> None:
         self.facts: dict[str, PodFacts] = {}
         self.pods: dict[str, Pod] = {}
+        self._early: dict[str, dict[str, Ending]] = {}
 
     def see(self, pod: Pod, now: float) -> None:
         """A pod of this node was read."""
@@ -32,6 +34,7 @@ class PodBook:
         """Nothing of the pod is left."""
         self.facts.pop(uid, None)
         self.pods.pop(uid, None)
+        self._early.pop(uid, None)
 
     def change(self, uid: str, fn: Callable[[PodFacts], PodFacts]) -> None:
         """Replace a pod's facts, if it is known."""
@@ -54,7 +57,10 @@ class PodBook:
         ready: bool,
         up: bool,
     ) -> None:
-        """An attempt of a container runs. `up`: it has no start-up probe; `ready`: no readiness probe either."""
+        """An attempt of a container runs. `up`: it has no start-up probe; `ready`: no readiness probe either.
+
+        It has ended already when its end was told before.
+        """
 
         def fn(before: ContainerFacts) -> ContainerFacts:
             again = before.state is ContainerState.EXITED
@@ -73,11 +79,17 @@ class PodBook:
             )
 
         self.change_container(uid, name, fn)
+        early = self._early.get(uid, {}).pop(container_id, None)
+        if early is not None:
+            self.ended(uid, name, container_id, replace(early, started_at=min(now, early.finished_at)))
 
     def ended(self, uid: str, name: str, container_id: str, ending: Ending) -> bool:
         """An attempt has ended. Returns False for a report about another attempt than the current one."""
         facts = self.facts.get(uid)
-        if facts is None or facts.container(name).container_id != container_id:
+        if facts is None:
+            return False
+        if facts.container(name).container_id != container_id:
+            self._early.setdefault(uid, {})[container_id] = ending
             return False
         if facts.container(name).state is not ContainerState.RUNNING:
             return False

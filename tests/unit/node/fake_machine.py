@@ -20,6 +20,7 @@ class FakeMachine:
         self.log: list[str] = []
         self.missing_images: set[str] = set()
         self.stubborn: set[str] = set()
+        self.ends_at_once: set[str] = set()
         self.running: dict[str, tuple[str, str]] = {}
         self._ends: asyncio.Queue[Ended] = asyncio.Queue()
 
@@ -47,6 +48,9 @@ class FakeMachine:
         name = container_id(pod.metadata.uid, container.name, attempt)
         self.running[name] = (pod.metadata.uid, container.name)
         self.log.append(f"start {container.name} {attempt}")
+        if container.name in self.ends_at_once:
+            self.end(name)
+            await self.clock.sleep(0.01)  # the end is told while the start is still under way
         return Started(name, "sha256:1", "present")
 
     async def stop_container(

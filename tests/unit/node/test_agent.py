@@ -71,6 +71,15 @@ def test_a_bound_pod_becomes_running_and_ready() -> None:
     assert play(story).machine.log == ["sandbox", "volumes", "start app 0"]
 
 
+def test_an_end_that_is_told_before_the_start_has_returned_is_not_lost() -> None:
+    async def story(world: World) -> None:
+        world.machine.ends_at_once.add("app")
+        pod = await world.run(restart_policy="Never")
+        assert pod.status.phase == "Succeeded"
+
+    play(story)
+
+
 def test_a_crashing_container_restarts_at_once_then_after_its_back_off() -> None:
     async def story(world: World) -> None:
         await world.run()

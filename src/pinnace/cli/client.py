@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from pinnace.base.errors import ApiError, HostError, PinnaceError, Reason, UserError
+from pinnace.base.errors import ApiError, Cause, HostError, PinnaceError, Reason, UserError
 from pinnace.base.settings import Settings, read_settings
 
 JsonValue = Any
@@ -54,7 +54,8 @@ class Client:
         connection = self._connect()
         stream: Iterator[bytes] | None = None
         data = b""
-        lines = [f"{method} {path} HTTP/1.1", "Host: pinnace", "Accept: application/json"]
+        headers = {"Accept": "application/json", **(headers or {})}
+        lines = [f"{method} {path} HTTP/1.1", "Host: pinnace"]
         if body is None:
             pass
         elif isinstance(body, bytes):
@@ -67,7 +68,7 @@ class Client:
             lines += [f"Content-Type: {content_type}", "Transfer-Encoding: chunked"]
         elif body is not None or method in ("POST", "PUT", "PATCH"):
             lines += [f"Content-Type: {content_type}", f"Content-Length: {len(data)}"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
         try:
             connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
             for chunk in stream or ():
@@ -114,11 +115,14 @@ class Answer:
             raise HostError("the daemon closed the connection without an answer", hint="see `pinnace status`")
         self.status = int(status_line[1])
         self.headers: dict[str, str] = {}
+        self.warnings: list[str] = []
         for line in iter(self._file.readline, b"\r\n"):
             if not line:
                 break
             name, _, value = line.decode().partition(":")
             self.headers[name.strip().lower()] = value.strip()
+            if name.lower() == "warning":
+                self.warnings.append(_parse_warning(value))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
@@ -167,6 +171,12 @@ class Answer:
         return self.connection, buffered
 
 
+def _parse_warning(value: str) -> str:
+    """Return the sentence of a Warning header: 299 - "sentence". Source: RFC 7234, 5.5."""
+    quoted = value.strip().partition('"')[2].rpartition('"')[0]
+    return quoted.replace('\\"', '"').replace("\\\\", "\\")
+
+
 def parse_error(code: int, body: bytes) -> PinnaceError:
     """Return the error that a Kubernetes Status or our own error document means."""
     try:
@@ -187,4 +197,11 @@ def parse_error_document(document: dict[str, Any], code: int) -> PinnaceError:
             return HostError(message, stderr=document.get("stderr", ""), hint=hint)
         case reason:
             known = next((r for r in Reason if r.wire == reason), Reason.INTERNAL_ERROR)
-            return ApiError(known, message, code=code, hint=hint)
+            details = document.get("details") or {}
+            causes = tuple(
+                Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
+                for cause in details.get("causes") or ()
+            )
+            return ApiError(
+                known, message, code=code, causes=causes, name=details.get("name", ""), hint=hint
+            )

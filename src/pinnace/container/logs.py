@@ -240,15 +240,17 @@ def _join(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 
 
 def find_tail(descriptor: int, lines: int) -> int:
-    """Return the offset at which the last `lines` full lines begin, with the parts that belong to them.
+    """Return the offset at which the last `lines` lines begin, with the parts that belong to them.
 
-    Example: of "a F", "b P", "b F" the last one begins at "b P".
+    A line that has no end yet (or never got one) is a line too, as for tail(1). Example: of "a F", "b P", "b F" the last
+    one begins at "b P"; of "a F", "b P" as well.
     """
     position = os.fstat(descriptor).st_size
     if lines <= 0:
         return position
     rest = b""
     found = 0
+    is_last = True
     while position > 0:
         size = min(_BLOCK_BYTES, position)
         position -= size
@@ -259,7 +261,8 @@ def find_tail(descriptor: int, lines: int) -> int:
         for index in range(len(parts) - 1, 0 if position > 0 else -1, -1):
             line = parts[index]
             offset -= len(line)
-            if line and _is_full(line):
+            if line and (_is_full(line) or is_last):
+                is_last = False
                 found += 1
                 if found > lines:
                     return offset + len(line) + 1

@@ -64,6 +64,12 @@ async def test_tail_counts_lines_not_records(tmp_path: Path, count: int, expecte
     assert await collect(path, tail=count) == expected
 
 
+async def test_tail_counts_a_line_without_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(line("a") + line("b") + line("c", tag="P"))
+    assert await collect(path, tail=2) == b"b\nc"
+
+
 def test_tail_is_right_over_many_blocks(tmp_path: Path) -> None:
     path = tmp_path / "log"
     lines = [line(f"{number} " + "x" * (number % 300)) for number in range(5000)]

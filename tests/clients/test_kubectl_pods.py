@@ -162,13 +162,13 @@ def test_logs_of_a_pod_with_several_containers_needs_a_name_or_all(product: Prod
 
 
 def test_logs_of_a_selector_follow_several_pods(product: Product, ns: str) -> None:
-    for name in ("x", "y"):
+    for name in ("a", "b"):
         product.apply(
             pod(name, container(command=f"echo {name}"), labels={"app": "many"}, restartPolicy="Never"),
             namespace=ns,
         )
         product.until("pods", name, finished, namespace=ns)
-    assert sorted(product.kubectl("logs", "-l", "app=many", "-n", ns).split()) == ["x", "y"]
+    assert sorted(product.kubectl("logs", "-l", "app=many", "-n", ns).split()) == ["a", "b"]
 
 
 def test_logs_of_a_container_that_never_started_says_why(product: Product, ns: str) -> None:

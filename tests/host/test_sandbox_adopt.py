@@ -29,7 +29,7 @@ async def main(name, root, busybox):
     world = World(Instance(name, Path(root), "", ""), Path(busybox))
     sandboxes = world.sandboxes
     await sandboxes.create_sandbox(SandboxSpec(id="s1", share_processes=True))
-    for identity, script in (("runs", "echo up; exec sleep 300"), ("ends", "read line; exit 4"), ("fails", "sleep 0.3; exit 9")):
+    for identity, script in (("runs", "echo up; exec sleep 300"), ("ends", "read line; exit 4"), ("fails", "while [ ! -e /dev/shm/go ]; do sleep 0.02; done; exit 9")):
         await sandboxes.create_container("s1", ContainerSpec(id=identity, image="busybox", args=("sh", "-c", script), stdin=True))
         await sandboxes.start(identity)
     await sandboxes.create_container("s1", ContainerSpec(id="waits", image="busybox", args=("true",)))
@@ -53,7 +53,7 @@ async def start_daemon(world: World) -> asyncio.subprocess.Process:
         ),
         stdout=asyncio.subprocess.PIPE,
         cwd=root,
-        env={**os.environ, "PYTHONPATH": f"{root}:{root}/src"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), f"{root}/src", *sys.path])},
     )
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
@@ -65,7 +65,11 @@ async def test_next_daemon_watches_what_a_killed_one_left_and_hears_what_it_miss
     daemon = await start_daemon(world)
     daemon.send_signal(signal.SIGKILL)
     await daemon.wait()
-    await asyncio.sleep(0.6)  # "fails" ends while there is no daemon
+    (world.instance.run / "pods/s1/shm/go").touch()  # "fails" ends while there is no daemon
+    exit_file = world.runtime.paths.exit_file("fails")
+    async with asyncio.timeout(30):
+        while not exit_file.exists():  # noqa: ASYNC110 - nothing of ours watches it, that is the point
+            await asyncio.sleep(0.02)
     sandboxes = world.again()
     world.sandboxes = sandboxes
     exits = sandboxes.exits()

@@ -26,13 +26,17 @@ _STDERR = 3
 
 
 class Attachment:
-    """The stdio of a container; a `Streams`. Made by `attach`."""
+    """The stdio of a container; a `Streams`. Made by `attach`.
+
+    `cut_off`: its reader was too slow and has not got everything; the log has.
+    """
 
     def __init__(self, sock: socket.socket, control: Path) -> None:
         self._socket = sock
         self._control = control
         self._drain = Drain(BACKLOG_BYTES)
         self._closed = False
+        self.cut_off = False
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
 
     async def read(self) -> Chunk | None:
@@ -73,6 +77,7 @@ class Attachment:
                 return
             chunk = Chunk("stderr" if packet[0] == _STDERR else "stdout", packet[1:])
             if chunk.data and not self._drain.put(chunk):
+                self.cut_off = True
                 self._end()
                 return
 

@@ -25,6 +25,9 @@ CPU_QUOTA_MIN_US = 1_000  # Source: same page, the smallest quota
 SHARES_PER_CPU = 1024  # Source: Kubernetes, pkg/kubelet/cm/helpers_linux.go, SharesPerCPU
 SHARES_MIN, SHARES_MAX = 2, 262_144  # Source: Linux, kernel/sched/sched.h, MIN_SHARES and MAX_SHARES
 MONITORS = "monitors"
+# Without it, crun puts the container, and its limits, into a cgroup of its own below the scope that we asked for.
+# Source: crun(1), run.oci.systemd.subgroup. runc has no such thing and takes no notice.
+SYSTEMD_ANNOTATIONS = {"run.oci.systemd.subgroup": ""}
 _REMOVE_TRIES_S = (
     0.0,
     0.002,
@@ -463,6 +466,10 @@ class Cgroups:
         except (FileNotFoundError, OSError):
             return None
         return Usage(cpu_ns, used, max(0, used - inactive), pids)
+
+    def exists(self, folder: str) -> bool:
+        """Return whether a container's cgroup is still there."""
+        return self._path("memory", folder).is_dir()
 
     def count_oom_kills(self, folder: str) -> int:
         """Return how many processes the kernel has killed there for want of memory; 0 when the cgroup is gone."""

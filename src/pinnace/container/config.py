@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from pinnace.container.capabilities import ALL_CAPABILITIES, parse_mask
-from pinnace.container.cgroup import CgroupHost, render_resources
+from pinnace.container.cgroup import SYSTEMD_ANNOTATIONS, CgroupHost, render_resources
 from pinnace.container.plan import ContainerPlan, Device, Mount, ProcessPlan, Rlimit
 from pinnace.container.seccomp import render_default_profile
 
@@ -156,8 +156,11 @@ def _render_container(plan: ContainerPlan, cgroups: CgroupHost, rights: DaemonRi
     }
     if plan.hostname and "uts" in plan.namespaces:
         config["hostname"] = plan.hostname
-    if plan.annotations:
-        config["annotations"] = plan.annotations
+    annotations = (
+        {**plan.annotations, **SYSTEMD_ANNOTATIONS} if cgroups.driver == "systemd" else plan.annotations
+    )
+    if annotations:
+        config["annotations"] = annotations
     return config
 
 

@@ -27,6 +27,7 @@ from pinnace.container.readiness import wait_readable
 from pinnace.container.streams import Chunk, StreamName, write_all
 
 _READ_BYTES = 64 * 1024
+_START_TIMEOUT_S = 10.0
 _QUEUE_CHUNKS = 16  # a slow client holds up only the process that it started
 
 
@@ -59,6 +60,7 @@ class ExecSession:
         self._queue: asyncio.Queue[Chunk | None] = asyncio.Queue(_QUEUE_CHUNKS)
         self._over = False
         self._closed = False
+        self._size: tuple[int, int] | None = None
         self.failure = ""
         sources: list[tuple[StreamName, asyncio.StreamReader]] = []
         if process.stdout is not None:
@@ -89,11 +91,26 @@ class ExecSession:
             self._process.stdin.close()
 
     def resize(self, height: int, width: int) -> None:
-        if self._master >= 0 and self._process.returncode is None:
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-            # The terminal is not the runtime's controlling one, so the kernel tells nobody.
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGWINCH)
+        """Set the size of the terminal, now or, while the process is being started, as soon as it runs."""
+        if self._master < 0 or self._process.returncode is not None:
+            return
+        set_size(self._master, height, width)  # what the runtime copies if it has not begun yet
+        self._size = None if self._resize_inside(height, width) else (height, width)
+
+    def _resize_inside(self, height: int, width: int) -> bool:
+        """Set the size of the container's own terminal. Runtimes differ in whether they pass a later change on."""
+        try:
+            pid = int(self._pid_file.read_text())
+            terminal = os.open(f"/proc/{pid}/fd/0", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        except (OSError, ValueError):
+            return False
+        try:
+            set_size(terminal, height, width)
+        except OSError:
+            return False
+        finally:
+            os.close(terminal)
+        return True
 
     async def wait(self) -> int:
         """Return the exit code: the process's own; 126 or 127 when it could not be started (then `failure` says why)."""
@@ -123,7 +140,11 @@ class ExecSession:
     async def _kill(self) -> None:
         if self._process.returncode is not None:
             return
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TimeoutError):
+            # While the process is being started nobody knows its pid; killing the runtime then would leave it behind.
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while self._process.returncode is None and not self._pid_file.exists():  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)  # reason to poll: the runtime has no other way to tell
             pid = int(self._pid_file.read_text())
             if is_in_cgroup(pid, self._folder):
                 os.kill(pid, signal.SIGKILL)
@@ -167,8 +188,15 @@ class ExecSession:
                 break
             if not data:
                 break
+            if self._size is not None:
+                self.resize(*self._size)
             await self._queue.put(Chunk("stdout", data))
         await self._queue.put(None)
+
+
+def set_size(terminal: int, height: int, width: int) -> None:
+    """Set a terminal's size; its foreground processes get SIGWINCH. Raises: OSError when it is none."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
 
 async def start_exec(

@@ -56,6 +56,7 @@ class _Watched:
     pid: int
     ended: asyncio.Future[ExitFact]
     monitor_fd: int = -1
+    killed: bool = False  # by us
 
 
 class Exits:
@@ -109,6 +110,7 @@ class Exits:
         if watched is None or watched.pidfd < 0:
             return False
         try:
+            watched.killed = watched.killed or number == signal.SIGKILL
             signal.pidfd_send_signal(watched.pidfd, number)
         except ProcessLookupError:
             return False
@@ -174,8 +176,34 @@ class Exits:
             text, finished_at = file.read_text(), file.stat().st_mtime
         except FileNotFoundError:
             return None
-        oom_killed = self._paths.oom_file(container).exists() or self._cgroups.count_oom_kills(folder) > 0
-        return parse_exit(container, text or "0", finished_at, oom_killed=oom_killed)
+        fact = parse_exit(container, text or "0", finished_at, oom_killed=False)
+        return msgspec.structs.replace(fact, oom_killed=self._is_oom(fact, folder))
+
+    def _is_oom(self, fact: ExitFact, folder: str) -> bool:
+        """Return whether the kernel killed a process of the container for want of memory.
+
+        The monitor notes it, and the container's cgroup counts it; but systemd removes that cgroup the moment it is empty,
+        often before the monitor has looked. Then the pod's cgroup, which counts what happens below it, has the answer for
+        a container that was killed, and not by us.
+        """
+        container = fact.container_id
+        if self._paths.oom_file(container).exists() or self._cgroups.count_oom_kills(folder) > 0:
+            return True
+        watched = self._watched.get(container)
+        if (
+            fact.signal != signal.SIGKILL
+            or (watched is not None and watched.killed)
+            or self._cgroups.exists(folder)
+        ):
+            return False
+        baseline = self._paths.oom_baseline_file(container)
+        before = int(baseline.read_text()) if baseline.exists() else 0
+        return self._cgroups.count_oom_kills(_pod_folder(folder)) > before
+
+    def note_baseline(self, container: str, folder: str) -> None:
+        """Note how many OOM kills the pod has seen before this container; also for a later daemon."""
+        count = self._cgroups.count_oom_kills(_pod_folder(folder))
+        self._paths.oom_baseline_file(container).write_text(str(count))
 
     def _close(self, watched: _Watched) -> None:
         for descriptor in (watched.pidfd, watched.monitor_fd):
@@ -207,6 +235,10 @@ class Subscription:
         if fact is None:
             raise StopAsyncIteration
         return fact
+
+
+def _pod_folder(folder: str) -> str:
+    return folder.rsplit("/", 1)[0]
 
 
 def open_pidfd(pid: int, folder: str) -> int:

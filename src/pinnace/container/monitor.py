@@ -53,6 +53,9 @@ class RunPaths:
     def oom_file(self, container: str) -> Path:
         return self.persist(container) / "oom"
 
+    def oom_baseline_file(self, container: str) -> Path:
+        return self.persist(container) / "oom-kills-before"
+
     def pid_file(self, container: str) -> Path:
         return self.bundle(container) / "pid"
 
@@ -99,6 +102,8 @@ def render_monitor_argv(
         *("--socket-dir-path", str(paths.sockets), "--log-path", f"k8s-file:{options.log_path}"),
         *("--log-level", "error", "--no-sync-log", "--no-new-keyring"),
         *("--runtime-arg", "--root", "--runtime-arg", str(paths.runtime_root)),
+        # Without a file of its own, the runtime's warnings would stand in the container's log: they share stderr.
+        *("--runtime-arg", "--log", "--runtime-arg", str(paths.bundle(container) / "runtime.log")),
     ]
     if options.systemd_cgroup:
         argv.append("--systemd-cgroup")

@@ -102,6 +102,7 @@ class Runtime:
             paths.bundle(container).mkdir(parents=True, exist_ok=True, mode=0o700)
             paths.persist(container).mkdir(parents=True, exist_ok=True, mode=0o700)
             log_path.parent.mkdir(parents=True, exist_ok=True)
+            self.exits.note_baseline(container, folder)
             (paths.bundle(container) / "config.json").write_bytes(
                 render_config(plan, self.cgroups.host, self.rights)
             )
@@ -163,9 +164,14 @@ class Runtime:
     async def update(self, container: str, limits: Limits) -> None:
         """Set other limits on a running container; what `limits` leaves out stays. Raises: HostError."""
         document = msgspec.json.encode(render_resources(limits, self.cgroups.host))
-        await spawn.run(
-            [*self.argv, "update", "--resources", "-", container], stdin=document, env=_ENVIRONMENT
-        )
+        # A file in memory rather than stdin: crun opens /dev/stdin anew, which a socket refuses.
+        descriptor = os.memfd_create("resources", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, document)
+            argv = [*self.argv, "update", "--resources", f"/proc/self/fd/{descriptor}", container]
+            await spawn.run(argv, env=_ENVIRONMENT, pass_fds=(descriptor,))
+        finally:
+            os.close(descriptor)
 
     async def state(self, container: str) -> str:
         """Return "creating", "created", "running", "paused", "stopped", or "" when the runtime knows no such container."""

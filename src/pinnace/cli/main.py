@@ -38,6 +38,14 @@ VERBS: tuple[Verb, ...] = (
     Verb("tag", "Images", "images", "Give an image one more name."),
     Verb("rmi", "Images", "images", "Remove images."),
     Verb("inspect", "Images", "images", "Show containers or images as JSON."),
+    Verb("get", "Kubernetes", "get", "Show objects."),
+    Verb("apply", "Kubernetes", "apply", "Make objects what manifests say."),
+    Verb("delete", "Kubernetes", "delete", "Delete objects."),
+    Verb("scale", "Kubernetes", "scale", "Set the number of replicas."),
+    Verb("rollout", "Kubernetes", "rollout", "Follow, restart, pause and take back rollouts."),
+    Verb("top", "Kubernetes", "top", "Show what pods or nodes use."),
+    Verb("events", "Kubernetes", "events", "Show what happened."),
+    Verb("port-forward", "Kubernetes", "port_forward", "Reach a pod's port locally."),
 )
 
 

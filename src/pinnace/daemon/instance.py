@@ -23,9 +23,12 @@ from pinnace.build.builder import Builder
 from pinnace.controllers.ensure import ensure_cluster_objects
 from pinnace.controllers.runner import ControllerRunner
 from pinnace.controllers.table import build_controllers
-from pinnace.daemon.host import build_host
+from pinnace.daemon.host import build_host, find_image_uses
 from pinnace.daemon.lock import InstanceLock
 from pinnace.daemon.owner import find_person, kubeconfig_of
+from pinnace.engine.engine import Engine
+from pinnace.engine.queries import Queries
+from pinnace.engine.specs import NetworkFacts
 from pinnace.kube.quantity import cpu_milli, to_bytes
 from pinnace.kubeapi import pki
 from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, write_kubeconfig
@@ -49,6 +52,7 @@ from pinnace.node.specs import DnsFacts
 from pinnace.node.streams import PodStreams
 from pinnace.node.usage import CgroupUsage
 from pinnace.ownapi.build import build_routes
+from pinnace.ownapi.containers import container_routes
 from pinnace.ownapi.images import image_routes
 from pinnace.ownapi.instance import instance_routes
 from pinnace.ownapi.router import PREFIX, Router
@@ -146,11 +150,25 @@ class Instance:
             node=node,
             dns=dns_facts,
         )
+        engine = Engine(
+            api,
+            host.sandboxes,
+            host.images,
+            proxy,
+            clock,
+            Chance(),
+            home=settings.home_path,
+            network=lambda: NetworkFacts(dns_ip, gateway, dns_facts().host_resolv_conf),
+        )
+        queries = Queries(engine.book, engine.maker, host.sandboxes, host.images)
         agent = NodeAgent(api, machine, clock, Chance(), AgentSettings(settings.node, node.host_ip))
         usage = CgroupUsage(host.sandboxes, agent.book, clock, settings.node)
         streams = PodStreams(host.sandboxes, agent.book, clock, machine.log_path)
         await host.sandboxes.adopt()
+        await host.images.release_all_but(one.id for one in host.sandboxes.list_containers())
         self._undo.append(("sandboxes", host.sandboxes.close))
+        await engine.start()
+        self._undo.append(("engine", engine.close))
 
         builder = Builder(
             host.images,
@@ -168,7 +186,8 @@ class Instance:
         router = Router(
             [
                 *instance_routes(self.describe, self._stop),
-                *image_routes(host.images, host.find_image_uses),
+                *image_routes(host.images, lambda image: find_image_uses(host, engine, image)),
+                *container_routes(engine, queries),
                 *build_routes(builder),
             ]
         )

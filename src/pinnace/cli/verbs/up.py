@@ -71,13 +71,13 @@ def _start(argv: list[str], log: Any) -> None:
     while select.select([reader], [], [], READY_TIMEOUT_S)[0]:
         piece = os.read(reader, 65536)
         said += piece
-        if not piece or said.endswith(b"\n"):
+        if not piece:  # closed without a word: it is ending
+            raise HostError(f"the daemon ended with code {process.wait()}", hint=f"its log: {log}")
+        if said.endswith(b"\n"):
             break
+    else:
+        raise HostError(f"the daemon is not ready after {READY_TIMEOUT_S:.0f} s", hint=f"its log: {log}")
     os.close(reader)
-    if not said.endswith(b"\n"):
-        code = process.poll()
-        ended = "is not ready after 60 s" if code is None else f"ended with code {code}"
-        raise HostError(f"the daemon {ended}", hint=f"its log: {log}")
     word = json.loads(said)
     if "error" in word:
         kind = UserError if word.get("user") else HostError

@@ -83,6 +83,21 @@ class Client:
             raise parse_error(answer.status, answer.read())
         return answer
 
+    def stream(self, path: str) -> Answer:
+        """Begin an exchange whose two bodies go on at the same time, as chunks; see `cli/session.py`."""
+        connection = self._connect()
+        lines = [
+            f"POST {path} HTTP/1.1",
+            "Host: pinnace",
+            "Content-Type: application/vnd.pinnace.frames",
+            "Transfer-Encoding: chunked",
+        ]
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+        answer = Answer(connection)
+        if answer.status >= 400:
+            raise parse_error(answer.status, answer.read())
+        return answer
+
     def _connect(self) -> socket.socket:
         path = str(self.settings.kube_socket)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -131,7 +146,9 @@ class Answer:
                 try:
                     size = int(self._file.readline().split(b";")[0], 16)
                 except ValueError:
-                    raise HostError("the daemon broke the answer off", hint="see its log: daemon.log") from None
+                    raise HostError(
+                        "the daemon broke the answer off", hint="see its log: daemon.log"
+                    ) from None
                 if size == 0:
                     return
                 left = size
@@ -202,6 +219,4 @@ def parse_error_document(document: dict[str, Any], code: int) -> PinnaceError:
                 Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
                 for cause in details.get("causes") or ()
             )
-            return ApiError(
-                known, message, code=code, causes=causes, name=details.get("name", ""), hint=hint
-            )
+            return ApiError(known, message, code=code, causes=causes, name=details.get("name", ""), hint=hint)

@@ -13,6 +13,8 @@ from pinnace.container.config import read_daemon_rights
 from pinnace.container.programs import Programs, choose_programs
 from pinnace.container.runtime import Runtime
 from pinnace.daemon.adapters import SandboxImages, SandboxNetwork
+from pinnace.engine.engine import Engine
+from pinnace.engine.specs import is_ours
 from pinnace.image.api_names import ApiNames
 from pinnace.image.removal import Use
 from pinnace.image.store import ImageStore
@@ -32,13 +34,12 @@ class Host:
     sandbox_images: SandboxImages
     sandboxes: Sandboxes
 
-    def find_image_uses(self, image_id: str) -> tuple[Use, ...]:
-        """Return the containers that were made from an image."""
-        return tuple(
-            Use(one.id, running=one.state == "running")
-            for one in self.sandboxes.list_containers()
-            if one.spec.image == image_id
-        )
+
+def find_image_uses(host: Host, engine: Engine, image_id: str) -> tuple[Use, ...]:
+    """Return the containers of pods and of `run` that were made from an image, also those that were never started."""
+    pods = (one for one in host.sandboxes.list_containers() if not is_ours(one.sandbox_id))
+    uses = [Use(one.id, running=one.state == "running") for one in pods if one.spec.image == image_id]
+    return (*uses, *(Use(one, running=running) for one, running in engine.users_of_image(image_id)))
 
 
 def choose_cgroups(settings: Settings) -> CgroupHost:

@@ -242,6 +242,12 @@ POD_METRICS: Kind[metrics_v1beta1.PodMetrics] = Kind(
 IMAGE: Kind[pinnace_v1.Image] = Kind(
     "pinnace.dev", "v1", "Image", "images", "pinnace_v1.Image", namespaced=False
 )
+CONTAINER: Kind[pinnace_v1.Container] = Kind(
+    "pinnace.dev", "v1", "Container", "containers", "pinnace_v1.Container", namespaced=False
+)
+VOLUME: Kind[pinnace_v1.Volume] = Kind(
+    "pinnace.dev", "v1", "Volume", "volumes", "pinnace_v1.Volume", namespaced=False
+)
 
 # Bodies of subresources: they have no address of their own.
 SCALE: Kind[autoscaling_v1.Scale] = Kind(
@@ -276,6 +282,8 @@ SERVED: tuple[Kind[Any], ...] = (
     NODE_METRICS,
     POD_METRICS,
     IMAGE,
+    CONTAINER,
+    VOLUME,
 )
 BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION, TOKEN_REQUEST)
 STORED: tuple[Kind[Any], ...] = tuple(

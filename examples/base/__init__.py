@@ -1,0 +1,1 @@
+"""Base images made from the distribution's own packages, so that no image registry is needed."""

@@ -382,6 +382,13 @@ async def test_a_misspelled_field_is_refused_by_path(kubectl: Kubectl) -> None:
     assert 'strict decoding error: unknown field "spec.containers[0].imgae"' in ran.err
 
 
+async def test_a_kind_that_is_not_served_is_named(kubectl: Kubectl) -> None:
+    manifest = json.dumps({"apiVersion": "example.com/v1", "kind": "Nonsense", "metadata": {"name": "a"}})
+    ran = await kubectl.run("apply", "-f", "-", stdin=manifest)
+    assert ran.code == 1
+    assert 'no matches for kind "Nonsense" in version "example.com/v1"' in ran.err
+
+
 async def test_an_invalid_object_names_each_field(kubectl: Kubectl) -> None:
     ran = await kubectl.run("create", "-f", "-", stdin=POD.replace("name: main, ", ""))
     assert (ran.code, ran.err) == (

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import openapi
+from pinnace.kubeapi import openapi_v2
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.calls import Means
 from pinnace.kubeapi.discovery import (
@@ -48,7 +49,7 @@ class Documents:
             case ["openapi", "v3", *rest]:
                 return self._openapi(request, rest)
             case ["openapi", "v2"]:
-                raise ApiError(Reason.NOT_FOUND, "OpenAPI v2 is not served here; ask for /openapi/v3")
+                return self._openapi_v2(request)
             case ["version"]:
                 return answer_json(self._version())
             case [("healthz" | "livez" | "readyz"), *_]:
@@ -82,6 +83,12 @@ class Documents:
             case ["apis", group, version]:
                 return _cacheable(request, _encode_openapi(group, version), JSON)
         raise not_found()
+
+    def _openapi_v2(self, request: web.BaseRequest) -> web.Response:
+        version = self._means.settings.git_version
+        if openapi_v2.ACCEPTED in request.headers.get("Accept", ""):
+            return answer(openapi_v2.render_protobuf(version), content_type=openapi_v2.PROTOBUF)
+        return answer(openapi_v2.render_json(version), content_type=JSON)
 
     def _version(self) -> dict[str, str]:
         settings = self._means.settings
@@ -135,7 +142,7 @@ def list_paths() -> list[str]:
         if group
         for path in (f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions))
     ]
-    fixed = ["/api", "/api/v1", "/apis", *HEALTH_PATHS, "/metrics", "/openapi/v3", "/version"]
+    fixed = ["/api", "/api/v1", "/apis", *HEALTH_PATHS, "/metrics", "/openapi/v2", "/openapi/v3", "/version"]
     return sorted([*fixed, *groups])
 
 

@@ -11,6 +11,7 @@ from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.base.errors import HostError
+from pinnace.kubeapi.openapi_v2 import render_protobuf
 from pinnace.kubeapi.pki import ensure
 from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import World
@@ -106,7 +107,12 @@ async def test_openapi_is_served_with_a_tag(kube: Kube) -> None:
     status, _ = await kube.call("GET", path, If_None_Match=kube.headers["ETag"])
     assert status == 304
     assert (await kube.call("GET", "/openapi/v3/apis/unknown/v1"))[0] == 404
-    assert (await kube.call("GET", "/openapi/v2"))[0] == 404
+
+
+async def test_the_old_openapi_is_there_and_empty(kube: Kube) -> None:
+    assert (await kube.get("/openapi/v2"))["paths"] == {}
+    # protoc --decode, by hand: field 1 "2.0"; field 2 with title and version
+    assert render_protobuf("v1") == b"\x0a\x032.0\x12\x10\x0a\nKubernetes\x12\x02v1"
 
 
 async def test_a_client_that_waits_for_continue_is_told_to(kube: Kube) -> None:

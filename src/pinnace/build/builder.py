@@ -181,6 +181,7 @@ class _BuildRun:
         result = results[target.index]
         config = ImageConfig(
             created=render_micro_time(result.created),  # a build that changed nothing gives the same image
+            author=target.author,
             architecture=host_architecture(),
             os="linux",
             config=target.config,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import posixpath
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from pinnace.sandbox.spec import ContainerSpec, SandboxSpec
 CA_PATH = (
     "/dev/pinnace-ca.crt"  # /dev is a file system of the container's own: nothing of it reaches the layer
 )
-SCRIPT_PATH = "/dev/pipes/EOF"
 CA_VARIABLES = (
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -129,12 +127,12 @@ class Executor:
     def _extras(self, name: str, step: Run) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
         """Return the mounts and the environment of a command: its own, a script, the host's CA bundle."""
         mounts: list[Mount] = []
-        env = step.env
-        if step.heredoc:
+        env = (*step.env, *step.proxies)
+        if step.script:
             script = self._work / f"{name}.script"
-            script.write_text(step.heredoc)
+            script.write_text(step.script)
             script.chmod(0o755)
-            mounts.append(bind(str(script), SCRIPT_PATH, read_only=True))
+            mounts.append(bind(str(script), step.argv[0], read_only=True))
         if self._ca_bundle is not None:
             mounts.append(bind(str(self._ca_bundle), CA_PATH, read_only=True))
             given = {entry.partition("=")[0] for entry in env}
@@ -152,7 +150,7 @@ class Executor:
             job = sources.CopyJob(
                 selection=selection,
                 target_root=str(rootfs.path),
-                target=_target(step),
+                target=step.target,
                 uid=uid,
                 gid=gid,
                 mode=_mode(step.chmod),
@@ -182,12 +180,6 @@ class Executor:
         uid, gid = _owner(root, user)
         job = sources.MakeFolderJob(root=str(root), path=path, uid=max(uid, 0), gid=max(gid, 0))
         return await self._images.workers.call(sources.make_folder, job)
-
-
-def _target(step: Copy) -> str:
-    joined = posixpath.normpath(posixpath.join(step.cwd, step.target))
-    is_folder = step.target.endswith("/") or posixpath.basename(step.target) in (".", "..")
-    return joined.rstrip("/") + "/" if is_folder else joined
 
 
 def _owner(root: Path, chown: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pinnace.build.steps import Configure, Copy, MakeDirectory, Run, Step
 
-VERSION = 1  # raised when a step's result changes though its definition does not
+VERSION = 2  # raised when a step's result changes though its definition does not
 
 
 def compute_key(step: Step, below: Sequence[str], content: str = "") -> str:
@@ -24,13 +24,12 @@ def compute_key(step: Step, below: Sequence[str], content: str = "") -> str:
 def _define(step: Step) -> list[object]:
     match step:
         case Run():
-            return ["run", step.argv, step.env, step.cwd, step.user, step.network, step.heredoc]
+            return ["run", step.argv, step.env, step.cwd, step.user, step.network, step.script]
         case Copy():
             inline = [(one.name, one.data) for one in step.inline]
             return [
                 "copy",
                 step.target,
-                step.cwd,
                 step.chown,
                 step.chmod,
                 step.unpack,

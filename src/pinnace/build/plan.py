@@ -7,7 +7,8 @@ Source: Dockerfile reference: scope of ARG, order of ENV and ARG, WORKDIR, SHELL
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,16 +17,23 @@ from msgspec.structs import replace
 from pinnace.base.errors import UserError
 from pinnace.build import steps
 from pinnace.build.durations import parse_nanoseconds
+from pinnace.build.ports import parse_ports
+from pinnace.build.signals import is_signal
 from pinnace.build.steps import BuildPlan, Planned, StagePlan
 from pinnace.dockerfile import instructions as ast
+from pinnace.dockerfile.expand import HEREDOC_TEXT, ExpansionError, Rules, expand_word, expand_words
+from pinnace.dockerfile.lines import parse_heredoc
 from pinnace.dockerfile.parse import Dockerfile, Stage, parse_dockerfile
 from pinnace.dockerfile.source import suggest
-from pinnace.dockerfile.words import ExpansionError, expand_word
 from pinnace.oci.config import ContainerConfig, HealthCheck, ImageConfig
 
 SCRATCH = "scratch"
 DEFAULT_SHELL = ("/bin/sh", "-c")
+# Source: moby, pkg/system, DefaultPathEnv
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SCRIPT_FOLDER = "/dev/pipes"  # where a here-document that is a script of its own is put for its RUN
+EXPANSION_HINT = "quote a lone $ or quote with the escape, or give the variable a value"
+ARCHITECTURE_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "v8": "arm64"}
 
 # Source: Dockerfile reference, "Predefined ARGs"; they may be given without an ARG, and stay out of the history.
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -93,6 +101,7 @@ class _Planner:
         self._file = dockerfile
         self._options = options
         self._find_image = find_image
+        self.rules = Rules(escape=dockerfile.escape)
         self.consumed: set[str] = set()
         self.done: dict[int, StagePlan] = {}
         self._platform = {
@@ -122,9 +131,9 @@ class _Planner:
 
     def _expand(self, word: str, values: Mapping[str, str], line: int) -> str:
         try:
-            return expand_word(word, values, self._file.escape)
+            return expand_word(word, values, self.rules)
         except ExpansionError as error:
-            raise self._file.source.error(line, str(error)) from None
+            raise self._file.source.error(line, str(error), EXPANSION_HINT) from None
 
     def plan_stage(self, stage: Stage) -> StagePlan:
         """Plan a stage and, before it, those that it needs."""
@@ -139,30 +148,36 @@ class _Planner:
                 f"base name ({base.image}) should not be blank",
                 "give the ARG a default, or --build-arg",
             )
-        earlier = self._file.find_stage(image)
-        if earlier is not None and earlier.index < stage.index and not image.isdigit():
-            config = self.plan_stage(earlier).config
-            plan = StagePlan(
-                index=stage.index, name=stage.name, place=place, base_stage=earlier.index, base_config=config
-            )
-        elif image == SCRATCH:
-            plan = StagePlan(index=stage.index, name=stage.name, place=place)
-        else:
-            plan = StagePlan(
-                index=stage.index,
-                name=stage.name,
-                place=place,
-                base=image,
-                base_config=self._base_config(image, base.line),
-            )
-        triggers = tuple(plan.base_config.on_build or ()) if plan.base_stage < 0 else ()
+        self._check_platform(base)
+        plan = StagePlan(index=stage.index, name=stage.name, place=place)
+        earlier = None if image.isdecimal() else self._file.find_stage(image, before=stage.index)
+        if earlier is not None:
+            below = self.plan_stage(earlier)
+            plan = replace(plan, base_stage=earlier.index, base_config=below.config, author=below.author)
+        elif image != SCRATCH:
+            found = self._base_image(image, base.line)
+            plan = replace(plan, base=image, base_config=found.config, author=found.author)
+        triggers = tuple(plan.base_config.on_build or ())
         body = (*self._read_triggers(triggers, stage), *stage.instructions)
-        start = replace(plan.base_config, on_build=None)
-        plan = replace(plan, base_config=start, steps=_StageReader(self, stage, start).read(body))
+        start = replace(plan.base_config, on_build=None, env=_with_path(plan.base_config.env))
+        reader = _StageReader(self, stage, start, plan.author)
+        plan = replace(plan, base_config=start, steps=reader.read(body), author=reader.author)
         self.done[stage.index] = plan
         return plan
 
-    def _base_config(self, image: str, line: int) -> ContainerConfig:
+    def _check_platform(self, base: ast.From) -> None:
+        """There are no emulated builds: a platform may be named, but only this machine's own."""
+        wanted = self._expand(base.platform, self.global_args, base.line)
+        parts = wanted.split("/")
+        here = ["linux", self._options.architecture]
+        if wanted and [parts[0], ARCHITECTURE_NAMES.get(parts[-1], parts[-1])] not in (here, here[:1] * 2):
+            raise self._file.source.error(
+                base.line,
+                f"--platform={wanted} can't be built on linux/{self._options.architecture}",
+                "leave the flag out, or build on such a machine",
+            )
+
+    def _base_image(self, image: str, line: int) -> ImageConfig:
         found = self._find_image(image)
         if found is None:
             names = [s.name for s in self._file.stages if s.name]
@@ -173,7 +188,7 @@ class _Planner:
                 near
                 or f"bring it in (pinnace import FILE {image}), or build it (pinnace build -t {image} …)",
             )
-        return found.config
+        return found
 
     def _read_triggers(self, triggers: tuple[str, ...], stage: Stage) -> tuple[ast.Instruction, ...]:
         if not triggers:
@@ -206,7 +221,7 @@ class _Planner:
             self.consumed.add(name)
         return value
 
-    def predefined(self) -> dict[str, str]:
+    def proxies(self) -> dict[str, str]:
         """Return the proxy arguments that were given; RUN sees them without an ARG."""
         return {name: value for name, value in self._options.build_args.items() if name in PREDEFINED_ARGS}
 
@@ -218,7 +233,8 @@ class _Planner:
 class _StageReader:
     """Reads one stage's instructions in order, carrying the configuration and the ARGs along."""
 
-    def __init__(self, planner: _Planner, stage: Stage, start: ContainerConfig) -> None:
+    def __init__(self, planner: _Planner, stage: Stage, start: ContainerConfig, author: str) -> None:
+        self.author = author
         self._planner = planner
         self._file = planner._file
         self._stage = stage
@@ -273,19 +289,19 @@ class _StageReader:
             raise self._file.source.error(
                 i.line, f"RUN --network={i.network}: unknown", "default, none or host"
             )
-        env = {"PATH": DEFAULT_PATH, **self._planner.predefined(), **self._args, **self._env}
-        heredoc = ""
-        argv = self._argv(i.command)
+        env = {**self._args, **self._env}
+        argv, script = self._argv(i.command), ""
         if i.command.heredocs:
-            argv, heredoc = self._heredoc(i.command)
+            argv, script = self._heredoc(i.command)
         return steps.Run(
             place=self._place(i),
             argv=argv,
-            env=tuple(f"{name}={value}" for name, value in env.items()),
+            env=_entries(env),
+            proxies=_entries({k: v for k, v in self._planner.proxies().items() if k not in env}),
             cwd=self._config.working_dir or "/",
             user=self._config.user,
             network="" if i.network == "default" else i.network,
-            heredoc=heredoc,
+            script=script,
         )
 
     def _heredoc(self, command: ast.Command) -> tuple[tuple[str, ...], str]:
@@ -294,64 +310,72 @@ class _StageReader:
         Source: Dockerfile reference, "Here-Documents": a lone `<<EOF` is a script; anything else goes to the shell.
         """
         first = command.heredocs[0]
-        alone = (
-            command.argv[0].strip().lstrip("0123456789").removeprefix("<<").lstrip("-").strip().strip("'\"")
-            == first.name
-        )
-        if alone and len(command.heredocs) == 1:
-            if first.text.startswith("#!"):
-                return (steps_script(),), first.text
-            return (*self._shell, first.text), ""
-        parts = [command.argv[0], "\n"]
-        for heredoc in command.heredocs:
-            parts += [heredoc.text, heredoc.name, "\n"]
-        return (*self._shell, "".join(parts)), ""
+        if parse_heredoc(command.argv[0]) is not None:
+            if first.data.startswith("#!"):
+                name = first.name if re.fullmatch(r"\w[\w.-]*", first.name) else "EOF"
+                return (posixpath.join(SCRIPT_FOLDER, name),), first.data
+            return (*self._shell, first.data), ""
+        text = command.argv[0] + "".join(f"\n{h.text}{h.name}" for h in command.heredocs)
+        return (*self._shell, text), ""
 
     def copy(self, i: ast.Copy) -> steps.Step:
+        error, word = self._file.source.error, "ADD" if i.is_add else "COPY"
         if i.parents:
-            raise self._file.source.error(
-                i.line, "COPY --parents is not supported yet", "name the target folder in full"
-            )
+            raise error(i.line, "COPY --parents is not supported yet", "name the target folder in full")
         sources = tuple(self._expand(source, i) for source in i.sources)
         for source in sources:
-            if i.is_add and source.startswith(("http://", "https://", "git@", "git://")):
-                raise self._file.source.error(
-                    i.line, f"ADD {source}: adding from a URL is not supported yet", "RUN curl -fsSLO URL"
+            if re.match(r"https?://|git://|git@", source):
+                what = f"{word} {source}: " + ("adding from a URL is not supported yet" if i.is_add else "")
+                raise error(
+                    i.line, what if i.is_add else "source can't be a URL for COPY", "RUN curl -fsSLO URL"
                 )
+        if i.checksum:
+            raise error(i.line, "checksum requires HTTP(S) or Git sources", "leave --checksum out")
         stage, image = -1, ""
         if i.from_:
             stage, image = self._planner.find_source(self._expand(i.from_, i), self._stage, i.line)
         inline = tuple(
-            steps.Inline(name=h.name, data=self._heredoc_data(h.text, i) if h.expand else h.text)
+            steps.Inline(name=h.name, data=self._heredoc_data(h.data, i) if h.expand else h.data)
             for h in i.inline
         )
-        target = self._expand(i.target, i)
-        if len(sources) + len(inline) > 1 and not target.endswith("/") and target not in (".", "/"):
-            word = "ADD" if i.is_add else "COPY"
-            raise self._file.source.error(
+        target = self._target(self._expand(i.target, i))
+        if len(sources) + len(inline) > 1 and not target.endswith("/"):
+            raise error(
                 i.line,
                 f"When using {word} with more than one source file, the destination must be a directory and end with a /",
-                f"{word} … {target}/",
+                f"{word} … {i.target}/",
+            )
+        chmod = self._expand(i.chmod, i)
+        if chmod and not re.fullmatch(r"0?[0-7]{1,4}", chmod):
+            raise error(
+                i.line,
+                f"invalid chmod parameter: {chmod!r}: it should be octal and between 0 and 07777",
+                "for example --chmod=755; symbolic modes are not supported yet",
             )
         return steps.Copy(
             place=self._place(i),
             sources=sources,
             target=target,
-            cwd=self._config.working_dir or "/",
             stage=stage,
             image=image,
             inline=inline,
             chown=self._expand(i.chown, i),
-            chmod=self._expand(i.chmod, i),
+            chmod=chmod,
             unpack=i.is_add and i.unpack is not False,
             exclude=i.exclude,
         )
 
+    def _target(self, written: str) -> str:
+        """Return where a COPY goes, as an absolute path; a folder ends with a slash."""
+        is_folder = not written or written.endswith("/") or posixpath.basename(written) in (".", "..")
+        path = self._join(written)
+        return posixpath.join(path, "") if is_folder else path
+
     def _heredoc_data(self, text: str, i: ast.Copy) -> str:
         try:
-            return expand_word(text, self._values(), self._file.escape, raw_quotes=True)
+            return expand_word(text, self._values(), HEREDOC_TEXT)
         except ExpansionError as error:
-            raise self._file.source.error(i.line, str(error)) from None
+            raise self._file.source.error(i.line, str(error), EXPANSION_HINT) from None
 
     def env(self, i: ast.Env) -> steps.Step:
         before = self._values()
@@ -359,7 +383,7 @@ class _StageReader:
             self._env[self._planner._expand(name, before, i.line)] = self._planner._expand(
                 value, before, i.line
             )
-        self._change(env=tuple(f"{name}={value}" for name, value in self._env.items()))
+        self._change(env=_entries(self._env))
         return self._configure(i)
 
     def arg(self, i: ast.Arg) -> steps.Step:
@@ -381,6 +405,8 @@ class _StageReader:
     def workdir(self, i: ast.Workdir) -> steps.Step:
         path = self._join(self._expand(i.path, i))
         self._change(working_dir=path)
+        if path == "/":
+            return self._configure(i)
         return steps.MakeDirectory(place=self._place(i), path=path, user=self._config.user)
 
     def user(self, i: ast.User) -> steps.Step:
@@ -389,21 +415,16 @@ class _StageReader:
 
     def expose(self, i: ast.Expose) -> steps.Step:
         ports = dict(self._config.exposed_ports or {})
-        for word in i.ports:
-            for expanded in self._expand(word, i).split():
-                ports |= {key: {} for key in self._ports(expanded, i)}
+        try:
+            for word in i.ports:
+                for text in expand_words(word, self._values(), self._planner.rules):
+                    ports |= {port: {} for port in parse_ports(text)}
+        except ValueError as error:
+            raise self._file.source.error(
+                i.line, str(error), "a port, or FIRST-LAST, and /tcp or /udp"
+            ) from None
         self._change(exposed_ports=dict(sorted(ports.items())))
         return self._configure(i)
-
-    def _ports(self, text: str, i: ast.Expose) -> list[str]:
-        numbers, _, protocol = text.partition("/")
-        first, _, last = numbers.partition("-")
-        valid = first.isdigit() and (not last or last.isdigit()) and protocol in ("", "tcp", "udp", "sctp")
-        if not valid or not 0 < int(first) <= int(last or first) <= 65535:
-            raise self._file.source.error(
-                i.line, f"invalid containerPort: {text}", "a port, or FIRST-LAST, and /tcp or /udp"
-            )
-        return [f"{port}/{protocol or 'tcp'}" for port in range(int(first), int(last or first) + 1)]
 
     def volume(self, i: ast.Volume) -> steps.Step:
         paths: dict[str, dict[str, Any]] = {self._expand(path, i): {} for path in i.paths}
@@ -416,8 +437,7 @@ class _StageReader:
         return self._configure(i)
 
     def entrypoint(self, i: ast.Entrypoint) -> steps.Step:
-        empty = i.command.shell and not i.command.argv[0]
-        self._change(entrypoint=None if empty else self._argv(i.command))
+        self._change(entrypoint=self._argv(i.command) or None)
         if not self._cmd_is_own:
             self._change(cmd=None)  # what the base image's entrypoint was given is not meant for this one
         return self._configure(i)
@@ -428,7 +448,12 @@ class _StageReader:
         return self._configure(i)
 
     def stop_signal(self, i: ast.StopSignal) -> steps.Step:
-        self._change(stop_signal=self._expand(i.signal, i))
+        name = self._expand(i.signal, i)
+        if not is_signal(name):
+            raise self._file.source.error(
+                i.line, f"Invalid signal: {name}", "a name such as SIGTERM, or a number"
+            )
+        self._change(stop_signal=name)
         return self._configure(i)
 
     def health_check(self, i: ast.HealthCheck) -> steps.Step:
@@ -443,7 +468,7 @@ class _StageReader:
                 timeout=parse_nanoseconds(i.timeout),
                 start_period=parse_nanoseconds(i.start_period),
                 start_interval=parse_nanoseconds(i.start_interval),
-                retries=int(i.retries or 0),
+                retries=_retries(i.retries),
             )
         except ValueError as error:
             raise self._file.source.error(
@@ -457,12 +482,25 @@ class _StageReader:
         return self._configure(i)
 
     def maintainer(self, i: ast.Maintainer) -> steps.Step:
+        self.author = i.name
         return self._configure(i)
 
 
-def steps_script() -> str:
-    """Return where a here-document that is a script of its own is put for its RUN."""
-    return "/dev/pipes/EOF"
+def _entries(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in values.items())
+
+
+def _with_path(env: Sequence[str] | None) -> tuple[str, ...]:
+    """Return an environment that has a PATH: `ENV PATH=/x:$PATH` must not lose the usual folders."""
+    if any(entry.startswith("PATH=") for entry in env or ()):
+        return tuple(env or ())
+    return (*(env or ()), f"PATH={DEFAULT_PATH}")
+
+
+def _retries(text: str) -> int:
+    if text and not text.isdecimal():
+        raise ValueError(f"--retries={text} is not a number from 0 on")
+    return int(text or 0)
 
 
 READERS: dict[type, Callable[..., steps.Step]] = {

@@ -20,7 +20,8 @@ from pathlib import Path
 import msgspec
 
 from pinnace.base.errors import UserError
-from pinnace.dockerfile.ignore import IgnoreRules, match_pattern, parse_ignore
+from pinnace.dockerfile.ignore import IgnoreRules, parse_ignore
+from pinnace.dockerfile.patterns import match_name as match_pattern
 from pinnace.dockerfile.source import suggest
 
 Report = Callable[[str, int, int], None]
@@ -105,7 +106,7 @@ def _is_visible(root: str, path: str, rules: IgnoreRules) -> bool:
     if rules.hidden_by(path) is None:
         return True
     # A hidden folder counts when something below it is brought back.
-    return rules.has_exceptions and any(True for _ in _walk(root, path, rules, ()))
+    return any(rule.keeps for rule in rules.rules) and any(True for _ in _walk(root, path, rules, ()))
 
 
 def _match(root: str, source: str) -> list[str]:
@@ -159,7 +160,7 @@ def _walk(
         info = os.lstat(os.path.join(folder, name))
         hidden = rules.hidden_by(path) is not None
         if stat.S_ISDIR(info.st_mode):
-            if hidden and not rules.has_exceptions:
+            if hidden and not any(rule.keeps for rule in rules.rules):
                 continue
             below = list(_walk(root, path, rules, exclude))
             if hidden and not below:

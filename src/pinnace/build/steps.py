@@ -26,24 +26,31 @@ class Inline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Run a command. `env` holds the stage's variables and its ARGs; `argv` is final."""
+    """Run a command. `env` holds the stage's variables and its ARGs; `argv` is final.
+
+    `proxies` are further variables on which the result does not depend. `script` is the text of the file argv[0], if that
+    is not in the image but stands in the Dockerfile.
+    """
 
     place: Place
     argv: tuple[str, ...]
     env: tuple[str, ...]
     cwd: str
     user: str
+    proxies: tuple[str, ...] = ()
     network: str = ""
-    heredoc: str = ""
+    script: str = ""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Copy files. `stage` is the index of the stage they come from, -1 for the context; `image` a reference instead."""
+    """Copy files. `stage` is the index of the stage they come from, -1 for the context; `image` a reference instead.
+
+    `target` is absolute; it ends with "/" when it is to be a folder.
+    """
 
     place: Place
     sources: tuple[str, ...]
     target: str
-    cwd: str
     stage: int = -1
     image: str = ""
     inline: tuple[Inline, ...] = ()
@@ -86,6 +93,7 @@ class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""
     base_stage: int = -1
     base_config: ContainerConfig = ContainerConfig()
+    author: str = ""
     steps: tuple[Planned, ...] = ()
 
     @property

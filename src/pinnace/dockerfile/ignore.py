@@ -8,19 +8,34 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import takewhile
 
 from pinnace.base.errors import UserError
+from pinnace.dockerfile.patterns import PatternError, compile_path, has_wildcards
+
+Hits = tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line: its number, as written, its expression, whether it brings back."""
+    """One line: its number, as written, its expression, whether it brings back, its parts up to the first wildcard."""
 
     line: int
     text: str
     expression: re.Pattern[str]
     keeps: bool
+    lead: tuple[str, ...] = ()
+    is_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which rule hides a path (None: it is in the context), and which rules hit it or a folder above it."""
+
+    hidden_by: Rule | None = None
+    hits: Hits = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,97 +44,75 @@ class IgnoreRules:
 
     rules: tuple[Rule, ...] = ()
 
-    def hidden_by(self, path: str) -> Rule | None:
-        """Return the rule that hides `path` (relative, with '/'), None when it is in the context."""
-        decided: Rule | None = None
-        parents = _parents(path)
-        for rule in self.rules:
-            if (decided is None) == rule.keeps:
-                continue  # it could not change the answer
-            if any(rule.expression.fullmatch(candidate) for candidate in parents):
-                decided = None if rule.keeps else rule
-        return decided
+    def judge(self, path: str, above: Hits = ()) -> Verdict:
+        """Judge one path (relative, with "/") whose folder had the hits `above`; for going through a tree."""
+        if not self.rules:
+            return Verdict()
+        hits = tuple(
+            (bool(above) and above[number]) or rule.expression.fullmatch(path) is not None
+            for number, rule in enumerate(self.rules)
+        )
+        last = next(
+            (rule for rule, hit in zip(reversed(self.rules), reversed(hits), strict=True) if hit), None
+        )
+        return Verdict(None if last is None or last.keeps else last, hits)
 
-    @property
-    def has_exceptions(self) -> bool:
-        """Say whether a hidden folder may hold paths that are brought back."""
-        return any(rule.keeps for rule in self.rules)
+    def hidden_by(self, path: str) -> Rule | None:
+        """Return the rule that hides a path, None when it is in the context."""
+        verdict = Verdict()
+        parts = path.split("/")
+        for count in range(1, len(parts) + 1):
+            verdict = self.judge("/".join(parts[:count]), verdict.hits)
+        return verdict.hidden_by
+
+    def may_show_below(self, folder: str, hits: Hits) -> bool:
+        """Say whether something below a hidden folder may be brought back; no means that it need not be entered."""
+        parts = folder.split("/")
+        return any(
+            rule.keeps and not hit and _leads_below(rule, parts)
+            for rule, hit in zip(self.rules, hits, strict=True)
+        )
 
 
 def parse_ignore(text: str, name: str = ".dockerignore") -> IgnoreRules:
     """Return the rules of a file. Raises: UserError for a pattern that can't be read."""
+    return _read_rules(enumerate(text.removeprefix("\ufeff").split("\n"), 1), name)
+
+
+def parse_excludes(patterns: Iterable[str]) -> IgnoreRules:
+    """Return the rules of --exclude flags: the same patterns. Raises: UserError."""
+    return _read_rules(((0, pattern) for pattern in patterns), "--exclude")
+
+
+def _read_rules(lines: Iterable[tuple[int, str]], name: str) -> IgnoreRules:
     rules = []
-    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, raw in lines:
         line = raw.strip()
         if not line or raw.startswith("#"):
             continue
         keeps = line.startswith("!")
         pattern = line[1:].strip() if keeps else line
+        where = f"{name}:{number}: {raw.strip()}" if number else f"{name}={raw}"
         if not pattern:
-            raise UserError(
-                'illegal exclusion pattern: "!"',
-                "write what comes back after the !",
-                f"{name}:{number}: {raw}",
-            )
-        cleaned = posixpath.normpath(pattern.replace("\\ ", " ")).lstrip("/")
-        if cleaned == ".":
-            continue
-        rules.append(Rule(number, line, _compile(cleaned, name, number, raw), keeps))
+            raise UserError('illegal exclusion pattern: "!"', "write what comes back after the !", where)
+        cleaned = posixpath.normpath(pattern)
+        cleaned = cleaned.lstrip("/") if len(cleaned) > 1 else cleaned
+        try:
+            rules.append(_build_rule(number, line, cleaned, keeps=keeps))
+        except PatternError as error:
+            raise UserError(str(error), "escape special characters with \\", where) from None
     return IgnoreRules(tuple(rules))
 
 
-def match_pattern(pattern: str, path: str) -> bool:
-    """Say whether a COPY source pattern (Go's filepath.Match: `*` stays within a folder) matches a path."""
-    return re.fullmatch(translate(pattern), path) is not None
+def _build_rule(number: int, text: str, pattern: str, *, keeps: bool) -> Rule:
+    parts = pattern.split("/")
+    lead = tuple(takewhile(lambda part: not has_wildcards(part), parts))
+    return Rule(number, text, compile_path(pattern), keeps, lead, is_exact=len(lead) == len(parts))
 
 
-def translate(pattern: str) -> str:
-    """Return a pattern as a regular expression. Raises: ValueError for one that can't be read."""
-    result, position = "", 0
-    while position < len(pattern):
-        char = pattern[position]
-        if pattern.startswith("**", position):
-            position += 2
-            if pattern.startswith("/", position):
-                position += 1
-                result += "(?:.*/)?"
-            else:
-                result += ".*"
-            continue
-        if char == "*":
-            result += "[^/]*"
-        elif char == "?":
-            result += "[^/]"
-        elif char == "[":
-            end = pattern.find("]", position + 2)
-            if end < 0:
-                raise ValueError("syntax error in pattern: [ without ]")
-            inside = pattern[position + 1 : end]
-            negated = inside.startswith("^")
-            body = inside[1:] if negated else inside
-            escaped = (
-                body.replace("\\", "\\\\").replace("[", "\\[").replace("&&", "&\\&").replace("||", "|\\|")
-            )
-            result += f"[{'^' if negated else ''}{escaped}]"
-            position = end
-        elif char == "\\":
-            position += 1
-            if position >= len(pattern):
-                raise ValueError("syntax error in pattern: \\ at the end")
-            result += re.escape(pattern[position])
-        else:
-            result += re.escape(char)
-        position += 1
-    return result
-
-
-def _compile(pattern: str, name: str, number: int, raw: str) -> re.Pattern[str]:
-    try:
-        return re.compile(translate(pattern))
-    except (ValueError, re.error) as error:
-        raise UserError(str(error), "escape special characters with \\", f"{name}:{number}: {raw}") from None
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+def _leads_below(rule: Rule, folder: list[str]) -> bool:
+    """Say whether a pattern can match something below a folder, by the parts of it that are plain names."""
+    shared = min(len(rule.lead), len(folder))
+    if list(rule.lead[:shared]) != folder[:shared]:
+        return False
+    return not rule.is_exact or len(rule.lead) > len(folder)

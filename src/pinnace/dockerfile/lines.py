@@ -1,33 +1,40 @@
 """Splits a Dockerfile's text into logical lines: directives, continuations, comments and here-documents resolved.
 
 Pure. Called by `parse`. Knows which instructions take here-documents, and nothing else of what they mean.
+Source: BuildKit, frontend/dockerfile/parser/parser.go and directives.go (behaviour).
 Invariant: every logical line says the physical lines that it came from, first to last.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pinnace.dockerfile.source import Source
+from pinnace.dockerfile.expand import AS_WRITTEN, DEFAULT_ESCAPE, ExpansionError, Rules, expand_words
+from pinnace.dockerfile.source import Source, split_physical
+from pinnace.dockerfile.words import split_blanks
 
-DEFAULT_ESCAPE = "\\"
 DIRECTIVES = ("syntax", "escape", "check")
 HEREDOC_INSTRUCTIONS = ("RUN", "COPY", "ADD")
 
-_DIRECTIVE = re.compile(r"^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
-_HEREDOC = re.compile(r"(?<![<\w])(\d*)<<(-?)\s*(?:\"([^\"\s]+)\"|'([^'\s]+)'|([a-zA-Z_][\w.]*))")
-_INSTRUCTION = re.compile(r"^\s*([a-zA-Z]+)(?:\s+|$)(.*)$", re.DOTALL)
+_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
+_HEREDOC = re.compile(r"(\d*)<<(-?)\s*([^<]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """A here-document: its name, its text, whether variables in it are expanded."""
+    """A here-document as written; `expand` says whether variables in it are replaced, `chomp` that it began with `<<-`."""
 
     name: str
-    text: str
+    text: str = ""
     expand: bool = True
+    chomp: bool = False
     file_descriptor: int = 0
+
+    @property
+    def data(self) -> str:
+        """The text without leading tabs, if they don't count."""
+        return re.sub(r"^\t+", "", self.text, flags=re.MULTILINE) if self.chomp else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,113 +62,119 @@ class Lines:
 
 def split_lines(source: Source) -> Lines:
     """Return the logical lines. Raises: UserError for a bad directive or a here-document without its end."""
-    physical = source.text.removeprefix("\ufeff").splitlines()
+    physical = split_physical(source.text)
     directives = _read_directives(source, physical)
     escape = directives.get("escape", DEFAULT_ESCAPE)
     instructions: list[LogicalLine] = []
     index = 0
     while index < len(physical):
-        if not physical[index].strip() or physical[index].lstrip().startswith("#"):
+        if not physical[index].strip() or _is_comment(physical[index]):
             index += 1
             continue
         first = index + 1
         text, index = _join(physical, index, escape)
-        match = _INSTRUCTION.match(text)
-        if match is None:
-            raise source.error(
-                first,
-                f"unknown instruction: {text.split()[0]}",
-                "instructions begin with a word, such as RUN",
-            )
-        keyword, rest = match.group(1).upper(), match.group(2).strip()
+        if not text:
+            continue
+        line = split_keyword(text, first)
         heredocs: list[Heredoc] = []
-        if keyword in HEREDOC_INSTRUCTIONS or (keyword == "ONBUILD" and "<<" in rest):
-            heredocs, index = _read_heredocs(source, rest, physical, index, first)
-        instructions.append(LogicalLine(keyword, rest, first, index, tuple(heredocs)))
+        if "<<" in text and _takes_heredocs(line):
+            heredocs, index = _read_heredocs(source, text, physical, index, first)
+        instructions.append(replace(line, last=index, heredocs=tuple(heredocs)))
     return Lines(directives, tuple(instructions))
+
+
+def split_keyword(text: str, first: int) -> LogicalLine:
+    """Return an instruction's keyword and the rest of it."""
+    keyword, *rest = split_blanks(text.strip(), 1)
+    return LogicalLine(keyword.upper(), rest[0].strip() if rest else "", first, first)
+
+
+def parse_heredoc(word: str) -> Heredoc | None:
+    """Return the here-document that a word announces; None when it is another word. Example: `3<<-"EOF"`."""
+    match = _HEREDOC.fullmatch(word)
+    if match is None or not match[3]:
+        return None
+    try:
+        plain = expand_words(match[3], {}, Rules(keep_unset=True))
+        raw = expand_words(match[3], {}, Rules(keep_quotes=True, keep_unset=True))
+    except ExpansionError:
+        return None
+    if len(plain) != 1 or len(raw) != 1:
+        return None
+    is_quoted = _count_quotes(plain[0]) != _count_quotes(raw[0])
+    return Heredoc(plain[0], expand=not is_quoted, chomp=match[2] == "-", file_descriptor=int(match[1] or 0))
+
+
+def _count_quotes(text: str) -> int:
+    return text.count("'") + text.count('"')
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def _takes_heredocs(line: LogicalLine) -> bool:
+    keyword = line.keyword
+    if keyword == "ONBUILD" and line.rest:
+        keyword = split_keyword(line.rest, line.first).keyword
+    return keyword in HEREDOC_INSTRUCTIONS
 
 
 def _read_directives(source: Source, physical: list[str]) -> dict[str, str]:
     directives: dict[str, str] = {}
     for number, line in enumerate(physical, 1):
-        if number == 1 and line.startswith("#!"):
-            continue
-        match = _DIRECTIVE.match(line.strip())
+        match = _DIRECTIVE.fullmatch(line.strip())
         if match is None or match.group(1).lower() not in DIRECTIVES:
             break
         name, value = match.group(1).lower(), match.group(2)
         if name in directives:
-            raise source.error(number, f"only one {name} parser directive can be used")
+            raise source.error(
+                number, f"only one {name} parser directive can be used", "remove one of the two lines"
+            )
         if name == "escape" and value not in ("\\", "`"):
-            raise source.error(number, f"invalid ESCAPE {value!r}: must be ` or \\")
+            raise source.error(number, f"invalid escape token {value!r}", "it must be ` or \\")
         directives[name] = value
     return directives
 
 
 def _join(physical: list[str], index: int, escape: str) -> tuple[str, int]:
     """Return one logical line and the index after it. Comments and empty lines inside a continuation are left out."""
-    continued = re.compile(r"([^" + re.escape(escape) + r"]|^)" + re.escape(escape) + r"[ \t]*$")
+    mark = re.escape(escape)
+    continued = re.compile(rf"(?:(?<!{mark})|^){mark}[ \t]*$")
     parts: list[str] = []
-    began = False
     while index < len(physical):
-        line = physical[index]
+        line = physical[index].rstrip("\r")
         index += 1
-        if began and (line.lstrip().startswith("#") or not line.strip()):
+        if parts and (_is_comment(line) or not line.strip()):
             continue
-        began = True
         match = continued.search(line)
+        parts.append(line if match is None else line[: match.start()])
         if match is None:
-            parts.append(line)
             break
-        parts.append(line[: match.start()] + match.group(1))
     return "".join(parts).strip(), index
 
 
 def _read_heredocs(
-    source: Source, rest: str, physical: list[str], index: int, first: int
+    source: Source, text: str, physical: list[str], index: int, first: int
 ) -> tuple[list[Heredoc], int]:
+    try:
+        words = expand_words(text, {}, AS_WRITTEN)
+    except ExpansionError:
+        return [], index  # a quote without its end: the shell may know what it means
     heredocs = []
-    if rest.lstrip().startswith("["):
-        return [], index
-    for match in _HEREDOC.finditer(_mask_quotes(rest)):
-        descriptor, chomp = match.group(1), match.group(2) == "-"
-        original = _HEREDOC.match(rest, match.start())
-        if original is None:
-            continue
-        quoted = original.group(3) or original.group(4)
-        name = quoted or original.group(5)
+    for announced in filter(None, map(parse_heredoc, words)):
         body: list[str] = []
         while True:
             if index >= len(physical):
                 raise source.error(
-                    first, f"the here-document {name} has no end", f"end it with a line that is just {name}"
+                    first,
+                    f"the here-document {announced.name} has no end",
+                    f"end it with a line that is just {announced.name}",
                 )
-            line = physical[index].lstrip("\t") if chomp else physical[index]
+            line = physical[index]
             index += 1
-            if line == name:
+            if (line.lstrip("\t") if announced.chomp else line).rstrip("\r") == announced.name:
                 break
             body.append(line + "\n")
-        heredocs.append(Heredoc(name, "".join(body), expand=not quoted, file_descriptor=int(descriptor or 0)))
+        heredocs.append(replace(announced, text="".join(body)))
     return heredocs, index
-
-
-def _mask_quotes(text: str) -> str:
-    """Return the text with quoted parts blanked, except the quotes of a here-document's own name."""
-    masked = list(text)
-    quote = ""
-    for position, char in enumerate(text):
-        if quote:
-            if char == quote:
-                quote = ""
-            else:
-                masked[position] = " "
-        elif char in "'\"":
-            before = text[:position].rstrip("-").rstrip()
-            if before.endswith("<<"):
-                end = text.find(char, position + 1)
-                if end > 0:
-                    continue
-            quote = char
-    for match in re.finditer(r"<<-?\s*(['\"])(.*?)\1", text):
-        masked[match.start() : match.end()] = text[match.start() : match.end()]
-    return "".join(masked)

@@ -18,12 +18,18 @@ class Source:
 
     def line(self, number: int) -> str:
         """Return a line by its number, from 1; empty when there is none."""
-        lines = self.text.splitlines()
+        lines = split_physical(self.text)
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
     def error(self, number: int, message: str, hint: str = "") -> UserError:
         """Return an error that shows the line it is about."""
         return UserError(message, hint, where=f"{self.name}:{number}: {self.line(number).strip()}")
+
+
+def split_physical(text: str) -> list[str]:
+    """Return the lines as an editor counts them: only a newline ends one (a form feed or U+2028 does not)."""
+    lines = text.removeprefix("\ufeff").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -209,6 +209,26 @@ class Product:
         found: Object = json.loads(text)
         return found
 
+    def read_limits(self, pod: str, namespace: str = "default") -> tuple[float, int]:
+        """Return what the kernel lets a pod's first container use: CPUs, and bytes of memory."""
+        (container,) = self.list_processes(pod, namespace).values()
+        return read_limits(container[0])
+
+    def list_processes(self, pod: str, namespace: str = "default") -> dict[str, list[int]]:
+        """Return the host's pids of each container of a pod, by container id."""
+        ids = [
+            one["containerID"].removeprefix("pinnace://")
+            for one in self.get("pods", pod, namespace)["status"]["containerStatuses"]
+        ]
+        found: dict[str, list[int]] = {one: [] for one in ids}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                groups = (entry / "cgroup").read_text() if entry.name.isdigit() else ""
+                for one in ids:
+                    if f"{one}\n" in groups.replace(".scope\n", "\n"):
+                        found[one].append(int(entry.name))
+        return {one: sorted(pids) for one, pids in found.items()}
+
     def until(
         self,
         resource: str,
@@ -324,6 +344,24 @@ class _Socket(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+def read_limits(pid: int) -> tuple[float, int]:
+    """Return the limits of a process's cgroup: CPUs, and bytes of memory; 0 where there is none."""
+    cpus, memory = 0.0, 0
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "" and (folder := Path(f"/sys/fs/cgroup{path}")).joinpath("memory.max").exists():
+            limit = (folder / "memory.max").read_text().strip()
+            quota, period = (folder / "cpu.max").read_text().split()
+            return (0.0 if quota == "max" else int(quota) / int(period), 0 if limit == "max" else int(limit))
+        if "memory" in controllers.split(","):
+            memory = int(Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes").read_text())
+        if "cpu" in controllers.split(","):
+            folder = Path(f"/sys/fs/cgroup/cpu{path}")
+            quota_us = int((folder / "cpu.cfs_quota_us").read_text())
+            cpus = max(0, quota_us) / int((folder / "cpu.cfs_period_us").read_text())
+    return cpus, memory
 
 
 def pod_ready(pod: Object) -> bool:

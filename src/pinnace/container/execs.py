@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from pinnace.base import spawn
+from pinnace.base.clock import Clock
 from pinnace.container.exits import is_in_cgroup
 from pinnace.container.monitor import classify_start_failure
 from pinnace.container.readiness import wait_readable
@@ -50,13 +51,20 @@ class ExecSession:
     """A process in a container; a `Streams`, and `wait` for its exit code. Made by `start_exec`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, log_fd: int, pid_file: Path, folder: str, master: int
+        self,
+        process: asyncio.subprocess.Process,
+        log_fd: int,
+        pid_file: Path,
+        folder: str,
+        master: int,
+        clock: Clock,
     ) -> None:
         self._process = process
         self._log_fd = log_fd
         self._pid_file = pid_file
         self._folder = folder
         self._master = master
+        self._clock = clock
         self._queue: asyncio.Queue[Chunk | None] = asyncio.Queue(_QUEUE_CHUNKS)
         self._over = False
         self._closed = False
@@ -143,8 +151,8 @@ class ExecSession:
         with contextlib.suppress(OSError, ValueError, TimeoutError):
             # While the process is being started nobody knows its pid; killing the runtime then would leave it behind.
             async with asyncio.timeout(_START_TIMEOUT_S):
-                while self._process.returncode is None and not self._pid_file.exists():  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)  # reason to poll: the runtime has no other way to tell
+                while self._process.returncode is None and not self._pid_file.exists():
+                    await self._clock.sleep(0.005)  # reason to poll: the runtime has no other way to tell
             pid = int(self._pid_file.read_text())
             if is_in_cgroup(pid, self._folder):
                 os.kill(pid, signal.SIGKILL)
@@ -208,6 +216,7 @@ async def start_exec(
     stdin: bool,
     folder: str,
     pid_file: Path,
+    clock: Clock,
 ) -> ExecSession:
     """Start `process` (an OCI process document) in a container. Raises: HostError when the runtime can't be started."""
     log_fd = os.memfd_create("runtime-log", os.MFD_CLOEXEC)
@@ -243,7 +252,7 @@ async def start_exec(
         os.close(spec_fd)
         if slave >= 0:
             os.close(slave)
-    return ExecSession(child, log_fd, pid_file, folder, master)
+    return ExecSession(child, log_fd, pid_file, folder, master, clock)
 
 
 async def run_exec(session: ExecSession, *, timeout_s: float, limit_bytes: int = 1 << 20) -> ExecOutput:

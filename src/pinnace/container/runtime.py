@@ -60,6 +60,7 @@ class Runtime:
         self.cgroups = cgroups
         self.rights = rights
         self.exits = Exits(self.paths, cgroups, clock)
+        self._clock = clock
         self._exec_numbers = itertools.count(1)
 
     @property
@@ -294,6 +295,7 @@ class Runtime:
             stdin=stdin,
             folder=folder,
             pid_file=pid_file,
+            clock=self._clock,
         )
 
 

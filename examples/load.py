@@ -142,7 +142,13 @@ class Load:
         self._began = 0.0
         self._slots = 0
         self._stopped = asyncio.Event()
+        self._counted = asyncio.Event()
         self.tally = Tally()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the load began."""
+        return time.monotonic() - self._began
 
     def start(self) -> Load:
         """Begin."""
@@ -162,13 +168,15 @@ class Load:
         goal = self.tally.requests + requests
         async with asyncio.timeout(timeout_s):
             while self.tally.requests < goal:
-                await asyncio.sleep(0.02)
+                self._counted.clear()
+                await self._counted.wait()
 
     async def _work(self) -> None:
         connection = Connection(*self._address)
         try:
             while await self._next_slot():
                 await self._send(connection)
+                self._counted.set()
                 if not self._keep_alive:
                     connection.close()
         finally:

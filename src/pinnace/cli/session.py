@@ -45,10 +45,11 @@ class ChunkedReader:
     def __init__(self) -> None:
         self._rest = b""
         self._left = 0
+        self._over = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._rest += data
-        while self._rest:
+        while self._rest and not self._over:
             if self._left > 2:  # the chunk, then its line end
                 piece = self._rest[: self._left - 2]
                 self._rest = self._rest[len(piece) :]
@@ -62,8 +63,7 @@ class ChunkedReader:
                 if not found:
                     return
                 self._rest, size = rest, int(line.split(b";")[0], 16)
-                if size == 0:
-                    return
+                self._over = size == 0
                 self._left = size + 2
 
 

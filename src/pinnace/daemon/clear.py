@@ -12,6 +12,8 @@ from pinnace.base.settings import Settings
 from pinnace.daemon.host import build_host
 from pinnace.daemon.lock import InstanceLock
 from pinnace.daemon.owner import find_person, kubeconfig_of
+from pinnace.engine.specs import is_ours
+from pinnace.image.mounts import unmount
 from pinnace.kubeapi.kubeconfig import remove_context
 from pinnace.network.addresses import derive_table_name
 from pinnace.network.foreign import ForeignFirewalls
@@ -41,7 +43,12 @@ async def clear_instance(settings: Settings, *, wipe: bool) -> list[str]:
             *(host.sandboxes.stop(one.id, grace_s=STOP_GRACE_S) for one in host.sandboxes.list_containers()),
             return_exceptions=True,
         )
-        await host.sandboxes.remove_all()
+        kept = [] if wipe else [one.id for one in host.sandboxes.list_sandboxes() if is_ours(one.id)]
+        await host.sandboxes.remove_all(keep=kept)
+        for one in kept:
+            # What the containers of `run` have written stays, for the next `up`; only the mounts go.
+            for container in host.sandboxes.list_containers(one):
+                unmount(container.rootfs)
         await host.runtime.cgroups.remove_all()
         await ForeignFirewalls(host.network, clock).remove_all()
         await Nft().delete_table(derive_table_name(settings.name))

@@ -128,9 +128,9 @@ def _session_routes(engine: Engine, queries: Queries) -> list[Route]:
             try:
                 if (size := _size(request)) and wanted.tty:
                     process.resize(size.height, size.width)
-                await session.pump(process, lambda number: None, None)
+                given = await session.pump(process, lambda number: None, None)
                 code = await process.wait()
-                if process.failure:
+                if process.failure and not given:
                     await session.send(
                         frames.STDERR, f"OCI runtime exec failed: {process.failure}\n".encode()
                     )

@@ -67,8 +67,8 @@ class Session:
         streams: Streams,
         signal: Callable[[int], Any],
         rest: Callable[[dict[str, int]], AsyncIterator[Any]] | None,
-    ) -> None:
-        """Move bytes both ways until the process's output ends.
+    ) -> int:
+        """Move bytes both ways until the process's output ends; return how many the process wrote.
 
         `rest` gives what a client who was too slow has not got, from the number of bytes of each stream that he has.
         """
@@ -81,6 +81,7 @@ class Session:
             if rest is not None and getattr(streams, "cut_off", False):
                 async for chunk in rest(given):
                     await self.send(_KINDS[chunk.stream], chunk.data)
+            return sum(given.values())
         finally:
             inward.cancel()
             await asyncio.gather(inward, return_exceptions=True)

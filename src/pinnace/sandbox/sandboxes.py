@@ -12,7 +12,7 @@ import contextlib
 import logging
 import shutil
 import signal
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -321,12 +321,16 @@ class Sandboxes(Sessions):
         elif handle.state == "created" and await self._runtime.state(container_id) == "running":
             self._keep(replace(handle, state="running", started_at=handle.created_at))
 
-    async def remove_all(self) -> None:
-        """Kill and remove everything of this instance, also what a daemon that died halfway left without a record."""
+    async def remove_all(self, *, keep: Collection[str] = ()) -> None:
+        """Kill and remove everything of this instance, also what a daemon that died halfway left without a record.
+
+        Of the sandboxes to `keep`, records, logs and root filesystems stay, as after `stop_sandbox`.
+        """
         for sandbox_id, _ in list(self._records.read_sandboxes()):
             if sandbox_id not in self._sandboxes:
                 await self._discard(sandbox_id)
-        await _gather([self.remove_sandbox(one.id) for one in self.list_sandboxes()])
+        every = [one.id for one in self.list_sandboxes()]
+        await _gather([self.stop_sandbox(one) if one in keep else self.remove_sandbox(one) for one in every])
         await self._runtime.delete_all()
         run = self._surroundings.run_folder("")
         for point in find_mounts_below(run):

@@ -132,7 +132,7 @@ def logs_command(
         "until": None if until is None else parse_moment(until),
         "timestamps": 1 if timestamps else None,
     }
-    return hold(Client(), path_of(name, "logs", **query), {}, stdin=False, tty=False, signals=False)
+    return hold(Client(), path_of(name, "logs", **query), {})
 
 
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")

@@ -116,6 +116,7 @@ def run_command(detach: bool, sig_proxy: bool, **flags: Any) -> int:
             stdin=request["stdin"],
             tty=request["tty"],
             signals=sig_proxy and not request["tty"],
+            own_failure=OWN_FAILURE,
         )
     except PinnaceError as error:
         return fail(error, OWN_FAILURE)
@@ -150,13 +151,22 @@ def fail(error: PinnaceError, code: int) -> int:
     return code
 
 
-def hold(client: Client, path: str, request: Any, *, stdin: bool, tty: bool, signals: bool) -> int:
-    """Hold a session to its end; return the exit code."""
+def hold(
+    client: Client,
+    path: str,
+    request: Any,
+    *,
+    stdin: bool = False,
+    tty: bool = False,
+    signals: bool = False,
+    own_failure: int = 1,
+) -> int:
+    """Hold a session to its end; return the exit code, `own_failure` where no command was to blame."""
     try:
         return Session(client, path, request, stdin=stdin, tty=tty, signals=signals).run()
     except SessionFailed as failed:
         if isinstance(failed.error, PinnaceError):
-            return fail(failed.error, failed.code)
+            return fail(failed.error, failed.code if failed.code in (126, 127) else own_failure)
         raise
     except Detached:
         say("read escape sequence")

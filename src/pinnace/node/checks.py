@@ -1,16 +1,19 @@
 """Carries out one probe or hook: HTTP, TCP, command, sleep. Says what came of it; decides nothing.
 
-Called by `prober` and, for hooks, by the agent. It speaks HTTP by hand: a probe needs one request and one status line,
-and must not keep a connection.
+Called by `prober` and, for hooks, by `host`. It speaks HTTP by hand: a probe needs one request and the head of one answer,
+and must not keep a connection. Invariant: whatever fails while a check runs is its result; nothing is raised.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
+from pinnace.base.errors import PinnaceError
 from pinnace.kube.objects.core_v1 import (
     Container,
     ExecAction,
@@ -23,6 +26,8 @@ from pinnace.kube.objects.core_v1 import (
 Exec = Callable[[tuple[str, ...], float], Awaitable[tuple[int, bytes]]]
 
 MAX_BODY = 10 * 1024  # Source: pkg/probe/http, maxRespBodyLength
+MAX_REDIRECTS = 10  # Source: pkg/probe/http, RedirectChecker
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ async def _run(
             False,
             f"command timed out after {timeout_s:g}s" if command else _deadline(http, container, pod_ip),
         )
+    except PinnaceError as error:  # the container has ended meanwhile, or the command can't be started in it
+        return CheckResult(False, error.message)
     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
         return CheckResult(False, str(error))
     return CheckResult(False, "the probe names no check")
@@ -100,34 +107,65 @@ async def _check_tcp(host: str, port: int) -> CheckResult:
 
 async def _check_http(action: HTTPGetAction, port: int, host: str) -> CheckResult:
     path = action.path or "/"
-    if not path.startswith("/"):
-        path = "/" + path
-    tls = (action.scheme or "HTTP").upper() == "HTTPS"
-    url = f"{'https' if tls else 'http'}://{host}:{port}{path}"
-    headers = {
-        "Host": f"{host}:{port}",
-        "User-Agent": "kube-probe/1.36",
-        "Accept": "*/*",
-        "Connection": "close",
-    }
-    headers |= {header.name: header.value for header in action.http_headers}
+    scheme = (action.scheme or "HTTP").lower()
+    url = f"{scheme}://{host}:{port}{path if path.startswith('/') else '/' + path}"
+    for _ in range(MAX_REDIRECTS):
+        answer = await _request(url, action)
+        if isinstance(answer, CheckResult):
+            return answer
+        if answer.status in REDIRECTS and answer.location:
+            target = urljoin(url, answer.location)
+            if urlsplit(target).hostname == urlsplit(url).hostname:
+                url = target
+                continue
+        if 200 <= answer.status < 400:  # a redirect to another host counts as an answer
+            return CheckResult(True)
+        return CheckResult(False, f"HTTP probe failed with statuscode: {answer.status}")
+    return CheckResult(False, f'Get "{url}": stopped after {MAX_REDIRECTS} redirects')
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    location: str = ""
+
+
+async def _request(url: str, action: HTTPGetAction) -> _Answer | CheckResult:
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if tls else 80)
     try:
         reader, writer = await asyncio.open_connection(host, port, ssl=_trusting() if tls else None)
     except OSError as error:
         return CheckResult(False, f'Get "{url}": dial tcp {host}:{port}: connect: {_words(error)}')
     try:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        writer.write(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        writer.write(f"GET {target} HTTP/1.1\r\n{_render_headers(parts.netloc, action)}\r\n".encode())
         await writer.drain()
-        status_line = (await reader.readline()).decode(errors="replace").split(" ", 2)
-        if len(status_line) < 2 or not status_line[1].isdigit():
+        words = (await reader.readline()).decode(errors="replace").split(" ", 2)
+        if len(words) < 2 or not words[1].strip().isdigit():
             return CheckResult(False, f'Get "{url}": EOF')
-        status = int(status_line[1])
-        if 200 <= status < 400:
-            return CheckResult(True)
-        return CheckResult(False, f"HTTP probe failed with statuscode: {status}")
+        status = int(words[1])
+        return _Answer(status, await _read_location(reader) if status in REDIRECTS else "")
     finally:
         writer.close()
+
+
+def _render_headers(authority: str, action: HTTPGetAction) -> str:
+    """Return the header lines; what the probe names replaces ours, by any spelling.."""
+    named = {header.name.lower() for header in action.http_headers}
+    ours = {"Host": authority, "User-Agent": "kube-probe/1.36", "Accept": "*/*"}
+    pairs = [(name, value) for name, value in ours.items() if name.lower() not in named]
+    pairs += [(header.name, header.value) for header in action.http_headers]
+    return "".join(f"{name}: {value}\r\n" for name, value in (*pairs, ("Connection", "close")))
+
+
+async def _read_location(reader: asyncio.StreamReader) -> str:
+    while (line := (await reader.readline()).strip()) != b"":
+        name, _, value = line.decode(errors="replace").partition(":")
+        if name.strip().lower() == "location":
+            return value.strip()
+    return ""
 
 
 def _trusting() -> ssl.SSLContext:
@@ -141,9 +179,10 @@ def _trusting() -> ssl.SSLContext:
 def _deadline(http: HTTPGetAction | None, container: Container, pod_ip: str) -> str:
     if http is None:
         return "dial tcp: i/o timeout"
-    url = f"http://{http.host or pod_ip}:{find_port(http.port, container)}{http.path or '/'}"
+    scheme = (http.scheme or "HTTP").lower()
+    url = f"{scheme}://{http.host or pod_ip}:{find_port(http.port, container)}{http.path or '/'}"
     return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
 
 
 def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+    return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -92,6 +92,8 @@ class Prober:
         execute: Exec,
         shared: dict[str, bool],
     ) -> None:
+        if kind is ProbeKind.STARTUP and shared["started"]:
+            return  # an earlier daemon saw it pass
         period_s = float(probe.period_seconds or DEFAULT_PERIOD_S)
         state = ProbeState(kind)
         await self._clock.sleep(float(probe.initial_delay_seconds or 0))
@@ -119,7 +121,8 @@ class Prober:
                 return
             if state.passing is False and kind is not ProbeKind.READINESS:
                 return  # the container is told to end; its next attempt gets probes of its own
-            eager = kind is not ProbeKind.LIVENESS and not state.passing
+            # A success that must be followed by more of them (successThreshold) waits for its beat like any other.
+            eager = kind is not ProbeKind.LIVENESS and not state.passing and not state.successes
             await self._clock.sleep(
                 min(pause_s, max(0.0, due - self._clock.monotonic())) if eager else period_s
             )

@@ -92,7 +92,8 @@ def compute_container(container: Container, *, log_path: str, volumes: Mapping[s
         limits=compute_limits(spec),
         tty=spec.tty,
         stdin=spec.stdin,
-        stdin_once=spec.stdin_once,
+        # Who leaves a terminal by its detach keys comes back to it.
+        stdin_once=spec.stdin_once and not spec.tty,
         privileged=spec.privileged,
         capabilities_add=spec.capabilities_add,
         capabilities_drop=spec.capabilities_drop,

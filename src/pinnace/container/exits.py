@@ -268,10 +268,13 @@ def open_monitor_pidfd(pid: int, container: str) -> int:
     """Return a pidfd of a container's monitor; -1 when it is gone or the pid is another's."""
     try:
         descriptor = os.pidfd_open(pid)
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return -1
-    if container.encode() not in words:
+    try:
+        is_ours = container.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # it ended between the two
+        is_ours = False
+    if not is_ours:
         os.close(descriptor)
         return -1
     return descriptor

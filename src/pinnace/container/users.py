@@ -1,7 +1,8 @@
 """Decides which uid, gid and groups a container's process has. Pure: the texts of passwd and group in, numbers out.
 
 Called by `sandbox/` with the files of the container's own rootfs; never looks at the host's users.
-Source: the Dockerfile reference (USER), and the messages that `docker run --user` prints.
+Source: the Dockerfile reference (USER), and the messages that `docker run --user` prints; CVE-2022-36109 for the primary
+group among the others.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def resolve_user(
 ) -> User:
     """Return the ids for `user`, written as in a Dockerfile: "", NAME, UID, NAME:GROUP, UID:GID.
 
-    `gid` overrides the primary group. Without a group in `user`, the groups that list the user are added.
+    `gid` overrides the primary group. Without a group in `user`, the groups that list the user are added. The primary
+    group is among the supplementary ones too: a process could otherwise get around what a file denies to its group.
     Raises: UserError when a name is in neither file.
     Example: "app" with the line "app:x:1000:1000::/home/app:/bin/sh" is uid 1000, gid 1000, home /home/app.
     """
@@ -50,7 +52,7 @@ def resolve_user(
     if gid is not None:
         primary = gid
     supplementary += [one if isinstance(one, int) else _find_gid(groups, one) for one in extra_groups]
-    unique = tuple(dict.fromkeys(one for one in supplementary))
+    unique = tuple(dict.fromkeys((primary, *supplementary)))
     return User(uid=uid, gid=primary, groups=unique, home=entry.home if entry and entry.home else "/")
 
 

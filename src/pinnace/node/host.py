@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from pinnace.api.facade import Api
 from pinnace.base.clock import Clock
 from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.container.exits import ExitFact
 from pinnace.container.logs import LogOptions
+from pinnace.container.plan import Mount
 from pinnace.container.system import mount, unmount
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Container, Pod
@@ -36,7 +39,7 @@ from pinnace.node.specs import (
     container_id,
     sandbox_id,
 )
-from pinnace.node.volumes import Directory, VolumePlan, plan_volumes, write_volumes
+from pinnace.node.volumes import Directory, VolumePlan, make_sub_path, plan_volume, write_volumes
 from pinnace.sandbox.sandboxes import Sandboxes
 from pinnace.sandbox.spec import ContainerHandle, ContainerSpec
 
@@ -151,10 +154,25 @@ class HostMachine:
         return sandbox.id, sandbox.ip
 
     async def prepare_volumes(self, pod: Pod, ip: str) -> None:
-        root = self._folder(pod.metadata.uid) / "volumes"
-        plans = plan_volumes(pod, pod_ip=ip, node=self._node, lookups=self._lookups(pod))
+        uid = pod.metadata.uid
+        plans, failures = self._plan_volumes(pod, ip)
         group = pod.spec.security_context.fs_group if pod.spec.security_context else None
-        self._volumes[pod.metadata.uid] = await asyncio.to_thread(_make_volumes, root, plans, group)
+        made = await asyncio.to_thread(_make_volumes, self._folder(uid) / "volumes", plans, group)
+        self._volumes[uid] = {**self._volumes.get(uid, {}), **made}
+        if failures:
+            raise failures[0]
+
+    def _plan_volumes(self, pod: Pod, ip: str) -> tuple[tuple[VolumePlan, ...], list[UserError]]:
+        """Return the plans of all volumes that can be made, and why the others can't: one must not hold up the others."""
+        lookups = self._lookups(pod)
+        plans: list[VolumePlan] = []
+        failures: list[UserError] = []
+        for volume in pod.spec.volumes:
+            try:
+                plans.append(plan_volume(volume, pod, pod_ip=ip, node=self._node, lookups=lookups))
+            except UserError as error:
+                failures.append(error)
+        return tuple(plans), failures
 
     async def release_sandbox(self, uid: str) -> None:
         await self._sandboxes.stop_sandbox(sandbox_id(uid))
@@ -180,7 +198,7 @@ class HostMachine:
         image = self._find_or_fail(container)
         spec = self._compose(pod, container, attempt, ip, image)
         try:
-            await asyncio.to_thread(self._prepare_files, uid, spec)
+            spec = await asyncio.to_thread(self._prepare_files, uid, spec)
             await self._sandboxes.create_container(sandbox_id(uid), spec)
         except PinnaceError as error:
             raise StartFailure("CreateContainerError", error.message, hint=error.hint) from error
@@ -242,18 +260,21 @@ class HostMachine:
             raise StartFailure("CreateContainerConfigError", error.message, hint=error.hint) from error
         return spec
 
-    def _prepare_files(self, uid: str, spec: ContainerSpec) -> None:
-        """Make what is mounted as a file, and the folders that subPaths name."""
+    def _prepare_files(self, uid: str, spec: ContainerSpec) -> ContainerSpec:
+        """Make what is mounted as a file, and what subPaths name; return the spec with the places where these really are."""
         message = self._message_file(uid, spec.id)
         message.parent.mkdir(parents=True, exist_ok=True)
         message.touch(mode=0o666)
         message.chmod(0o666)
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
-        volumes = self._folder(uid) / "volumes"
-        for one in spec.mounts:
-            source = Path(one.source)
-            if source.is_relative_to(volumes) and not source.exists():
-                source.mkdir(parents=True, exist_ok=True)
+        return replace(spec, mounts=tuple(self._settle(uid, one) for one in spec.mounts))
+
+    def _settle(self, uid: str, one: Mount) -> Mount:
+        source = Path(one.source)
+        for root in self._volumes.get(uid, {}).values():
+            if source != root and source.is_relative_to(root):
+                return replace(one, source=str(make_sub_path(root, source)))
+        return one
 
     async def _run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> None:
         hook = container.lifecycle.post_start if container.lifecycle else None

@@ -1,6 +1,6 @@
 """Decides what a pod's volumes hold and where they are mounted, and writes them.
 
-The plan is data (`VolumePlan`); `write_volumes` is the one doer here, called by the agent in a thread. Files of
+The plan is data (`VolumePlan`); `write_volumes` and `make_sub_path` are the doers here, called in a thread. Files of
 ConfigMaps, Secrets and the downward API are written into a fresh folder that a link points to, so that a running
 container sees all of an update or nothing of it (Kubernetes' AtomicWriter, pkg/volume/util/atomic_writer.go).
 It must never touch anything outside the pod's own folder, except to make a hostPath that asks for it.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,15 +69,11 @@ class HostPath:
 VolumePlan = Directory | Files | HostPath
 
 
-def plan_volumes(pod: Pod, *, pod_ip: str, node: NodeFacts, lookups: Lookups) -> tuple[VolumePlan, ...]:
-    """Return what each volume of the pod is.
+def plan_volume(volume: Volume, pod: Pod, *, pod_ip: str, node: NodeFacts, lookups: Lookups) -> VolumePlan:
+    """Return what a volume of the pod is.
 
     Raises: MissingReference for a ConfigMap, Secret or key that isn't there; UserError for a type that isn't supported.
     """
-    return tuple(_plan_volume(volume, pod, pod_ip, node, lookups) for volume in pod.spec.volumes)
-
-
-def _plan_volume(volume: Volume, pod: Pod, pod_ip: str, node: NodeFacts, lookups: Lookups) -> VolumePlan:
     if volume.empty_dir is not None:
         in_memory = volume.empty_dir.medium == "Memory"
         limit = to_bytes(volume.empty_dir.size_limit) if volume.empty_dir.size_limit else 0
@@ -185,6 +182,24 @@ def write_volumes(root: Path, plans: tuple[VolumePlan, ...], *, group: int | Non
     Raises: UserError for a hostPath that isn't what its type says; OSError.
     """
     return {plan.name: _write_volume(root / plan.name, plan, group) for plan in plans}
+
+
+def make_sub_path(root: Path, path: Path) -> Path:
+    """Return where a path in the volume `root` really is; a folder is made, with the volume's mode, if nothing is there.
+
+    Raises: UserError when links in the volume, which a container may have made, lead out of it; OSError.
+    Source: Kubernetes, pkg/volume/util/subpath (SafeMakeDir; CVE-2017-1002101).
+    """
+    real_root, real = root.resolve(), path.resolve()
+    if not real.is_relative_to(real_root):
+        raise UserError(f"subPath {path.relative_to(root)} leaves the volume through a link")
+    mode = stat.S_IMODE(real_root.stat().st_mode)
+    for folder in (*reversed(real.relative_to(real_root).parents), real.relative_to(real_root)):
+        place = real_root / folder
+        if not place.exists():
+            place.mkdir()
+            place.chmod(mode)
+    return real
 
 
 def _write_volume(place: Path, plan: VolumePlan, group: int | None) -> Path:

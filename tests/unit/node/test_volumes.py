@@ -16,7 +16,7 @@ from pinnace.kube.objects.core_v1 import (
 )
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.node.environment import Lookups, MissingReference, NodeFacts
-from pinnace.node.volumes import Directory, File, Files, HostPath, plan_volumes, write_volumes
+from pinnace.node.volumes import Directory, File, Files, HostPath, make_sub_path, plan_volume, write_volumes
 from tests.unit.node.builders import pod
 
 NODE = NodeFacts("n1", "192.0.2.1", 2000, 8 << 30)
@@ -24,9 +24,8 @@ NODE = NodeFacts("n1", "192.0.2.1", 2000, 8 << 30)
 
 def plan(*volumes: Volume, data: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
     found = None if data is None else ConfigMap(metadata=ObjectMeta(name="conf"), data=data)
-    return plan_volumes(
-        pod(volumes=volumes), pod_ip="", node=NODE, lookups=Lookups(lambda n: found, lambda n: None)
-    )
+    lookups = Lookups(lambda n: found, lambda n: None)
+    return tuple(plan_volume(one, pod(), pod_ip="", node=NODE, lookups=lookups) for one in volumes)
 
 
 def test_each_type_becomes_a_plan() -> None:
@@ -90,3 +89,22 @@ def test_an_empty_dir_keeps_its_contents(tmp_path: Path) -> None:
 def test_a_host_path_that_is_not_what_its_type_says_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a directory"):
         write_volumes(tmp_path, (HostPath("v", str(tmp_path / "none"), "Directory"),))
+
+
+def test_a_sub_path_is_made_with_the_volumes_mode(tmp_path: Path) -> None:
+    root = tmp_path / "volume"
+    root.mkdir()
+    root.chmod(0o777)
+    assert make_sub_path(root, root / "a" / "b") == root / "a" / "b"
+    assert (root / "a" / "b").stat().st_mode & 0o7777 == 0o777
+
+
+def test_a_sub_path_that_leads_out_through_a_link_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "volume"
+    root.mkdir()
+    (root / "out").symlink_to("/etc")
+    for path in ("out", "out/passwd", "out/new"):
+        with pytest.raises(UserError, match="leaves the volume"):
+            make_sub_path(root, root / path)
+    (root / "in").symlink_to("there")
+    assert make_sub_path(root, root / "in") == root / "there"

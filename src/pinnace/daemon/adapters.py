@@ -7,6 +7,7 @@ from pathlib import Path
 from pinnace.image.store import ImageStore
 from pinnace.network import Network
 from pinnace.node.host import LocalImage
+from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.spec import Address, ImageDefaults
 
 
@@ -36,6 +37,8 @@ class SandboxImages:
     def find(self, reference: str) -> LocalImage | None:
         """Return an image by name, for a pod. Raises: UserError for a name that can't be one."""
         image = self._store.resolve(reference)
+        if image is None:
+            parse_reference(reference)
         return None if image is None else LocalImage(image.id, image.config.config.user)
 
 

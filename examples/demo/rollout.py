@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from examples.demo.serving import names_of, restarts_of, wait_for_pods
+from examples.demo.serving import names_of, restarts_of, wait_for_pods, wait_until_old_are_gone
 from examples.demo.stage import DEPLOYMENT, Stage
 from examples.load import Load, Tally
 
@@ -38,7 +38,8 @@ async def _change_under_load(stage: Stage, words: tuple[str, ...], version: str)
     await crowds[0].wait_for(40)
     await stage.kubectl(*words)
     await stage.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=120s", last=1)
-    await crowds[0].wait_for(80)
+    await wait_until_old_are_gone(stage)  # only then has every kept connection moved
+    await crowds[1].wait_for(40)
     tallies = [await crowd.stop() for crowd in crowds]
     for kind, tally in zip(("new connections", "kept connections"), tallies, strict=True):
         stage.report.note(f"{kind}: {tally.describe()}; {_by_version(tally)}")

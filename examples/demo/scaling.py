@@ -50,7 +50,7 @@ async def _watch(stage: Stage, timeout_s: float, holds: Any) -> tuple[int, int]:
         hpa = await _read(stage)
         ready = (await stage.get("deployment", DEPLOYMENT))["status"].get("readyReplicas", 0)
         highest = max(highest, _desired(hpa))
-        line = f"cpu {_utilization(hpa)} of 70%   wanted {_desired(hpa)}   ready {ready}"
+        line = f"cpu {_utilization(hpa)}   pods wanted {_desired(hpa) or '?'}, ready {ready}"
         if line != said:
             stage.report.note(f"   {now:5.1f} s   {line}")
             said = line
@@ -75,4 +75,4 @@ def _utilization(hpa: dict[str, Any]) -> str:
         for one in metrics
         if one.get("type") == "Resource"
     ]
-    return f"{used[0]}%" if used and used[0] is not None else "not known yet"
+    return f"{used[0]}% of 70%" if used and used[0] is not None else "not known yet"

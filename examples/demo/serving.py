@@ -32,7 +32,8 @@ async def apply(stage: Stage) -> None:
     await stage.kubectl("apply", "-f", str(manifest))
     await stage.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=60s", last=1)
     seconds = time.monotonic() - began
-    await stage.kubectl("get", "pods,services,hpa")
+    await stage.kubectl("get", "pods,services")
+    await stage.kubectl("get", "hpa")
     pods = await stage.pods()
     images = {pod["status"]["containerStatuses"][0]["imageID"] for pod in pods}
     stage.report.claim(
@@ -115,6 +116,16 @@ async def wait_for_pods(stage: Stage, began: float, holds: Any, timeout_s: float
             break
         await asyncio.sleep(0.2)
     return time.monotonic() - began
+
+
+async def wait_until_old_are_gone(stage: Stage, timeout_s: float = 60.0) -> None:
+    """Return when no pod of the Deployment is ending any more. Raises: TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            everything = (await stage.get("pods", "-l", f"app={DEPLOYMENT}"))["items"]
+            if not any("deletionTimestamp" in pod["metadata"] for pod in everything):
+                return
+            await asyncio.sleep(0.2)
 
 
 def names_of(pods: list[dict[str, Any]]) -> set[str]:

@@ -114,21 +114,36 @@ class Stage:
             stderr=asyncio.subprocess.PIPE,
             env=self.environ,
         )
+        live = show and not last
         try:
-            out, err = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
+            async with asyncio.timeout(TIMEOUT_S):
+                out, err = await asyncio.gather(
+                    self._read(process.stdout, live), self._read(process.stderr, live)
+                )
+                code = await process.wait()
         except BaseException:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
             raise
-        done = Done(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
-        if show and done.text:
+        done = Done(code, out, err)
+        if show and last and done.text:
             self.report.output(done.text, last=last)
         if check and done.code:
             raise CommandError(
                 f"{program} {' '.join(words)} ended with code {done.code}: {done.text[-2000:]}"
             )
         return done
+
+    async def _read(self, stream: asyncio.StreamReader | None, live: bool) -> str:
+        """Return what a command writes; print its lines as they come, if `live`."""
+        assert stream is not None
+        lines = []
+        async for line in stream:
+            lines.append(line.decode(errors="replace"))
+            if live:
+                self.report.note(lines[-1].rstrip())
+        return "".join(lines)
 
 
 def is_ready(pod: dict[str, Any]) -> bool:
@@ -139,7 +154,8 @@ def is_ready(pod: dict[str, Any]) -> bool:
 
 def choose_port(wanted: int = 80) -> int:
     """Return `wanted`, or the next free port from 8080 on, as nobody else's port is taken away."""
-    return next(port for port in (wanted, *range(8080, 8180)) if _is_free(port))
+    candidates: tuple[int, ...] = (wanted, *range(8080, 8180))
+    return next(port for port in candidates if _is_free(port))
 
 
 def _is_free(port: int) -> bool:

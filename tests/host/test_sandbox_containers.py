@@ -77,6 +77,7 @@ async def test_memory_overrun_is_seen_and_named(world: Any) -> None:
     fact = await run(world, "head -c 200000000 /dev/zero | tail; exit 9", limits=limits)
     assert fact.oom_killed
     assert fact.exit_code in (9, 137)  # the shell survives its child only without oom_group
+    assert not Path("oom").exists(), "the monitor left its note where the daemon works"
 
 
 @pytest.mark.short

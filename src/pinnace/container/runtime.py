@@ -107,7 +107,7 @@ class Runtime:
             (paths.bundle(container) / "config.json").write_bytes(
                 render_config(plan, self.cgroups.host, self.rights)
             )
-            pid = await self._start_monitor(argv)
+            pid = await self._start_monitor(argv, paths.bundle(container))
             monitor_pid = int(paths.monitor_pid_file(container).read_text())
         except BaseException:
             await asyncio.shield(self.delete(container, folder=folder))
@@ -115,8 +115,11 @@ class Runtime:
         self.exits.watch(container, pid, monitor_pid, folder)
         return Created(pid, monitor_pid)
 
-    async def _start_monitor(self, argv: list[str]) -> int:
-        """Start conmon, move it to the monitors' cgroup, let it go on, and return the pid that it tells."""
+    async def _start_monitor(self, argv: list[str], folder: Path) -> int:
+        """Start conmon, move it to the monitors' cgroup, let it go on, and return the pid that it tells.
+
+        It works in the container's folder: where it works, it leaves a file `oom` when the kernel kills for memory.
+        """
         answer_read, answer_write = os.pipe()
         go_read, go_write = os.pipe()
         open_fds = {answer_read, answer_write, go_read, go_write}
@@ -131,7 +134,7 @@ class Runtime:
         try:
             environment = {**_ENVIRONMENT, "_OCI_SYNCPIPE": str(answer_write), "_OCI_STARTPIPE": str(go_read)}
             process = await spawn.start(
-                argv, stderr=stderr, env=environment, pass_fds=(answer_write, go_read)
+                argv, stderr=stderr, env=environment, cwd=folder, pass_fds=(answer_write, go_read)
             )
             close(answer_write, go_read)
             try:

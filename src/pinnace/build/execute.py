@@ -6,15 +6,20 @@ Called by `builder`. Each step leaves a layer or nothing: what fails or is cance
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from pinnace.base.chance import Chance
 from pinnace.base.errors import HostError, UserError
-from pinnace.build import sources
+from pinnace.build import stubs
+from pinnace.build.copying import CopyFacts, CopyJob, MakeFolderJob, copy_sources, make_folder
+from pinnace.build.places import resolve_inside
+from pinnace.build.selection import Selection
 from pinnace.build.steps import Copy, MakeDirectory, Run
+from pinnace.build.undo import finished
 from pinnace.container.logs import LogOptions
 from pinnace.container.plan import Mount, bind
 from pinnace.container.system import read_in_root
@@ -23,7 +28,7 @@ from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
 from pinnace.sandbox.sandboxes import Sandboxes
-from pinnace.sandbox.spec import ContainerSpec, SandboxSpec
+from pinnace.sandbox.spec import ContainerSpec, NetworkMode, SandboxSpec
 
 CA_PATH = (
     "/dev/pinnace-ca.crt"  # /dev is a file system of the container's own: nothing of it reaches the layer
@@ -36,19 +41,32 @@ CA_VARIABLES = (
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
 )
-TAIL_BYTES = 4000  # of a failed command's output, for the error
+TAIL_LINES, TAIL_BYTES = 20, 4000  # of a failed command's output, for the error
+OUTPUT_MAX_BYTES = 2 << 20  # Source: BuildKit, solver/llbsolver, BUILDKIT_STEP_LOG_MAX_SIZE
+HOSTNAME = "buildkitsandbox"  # Source: BuildKit, what `hostname` prints in a RUN; some scripts look at it
+NETWORKS: dict[str, NetworkMode] = {"": "pod", "none": "none", "host": "host"}
 
-# What a runtime makes in a root filesystem so that it can mount there.
-STUBS = ("etc/hosts", "etc/resolv.conf", "etc/hostname", "dev", "proc", "sys", "etc", "run")
+# What runtimes say when there is nothing to start: runc and crun.
+NOT_STARTED = (
+    (("executable file", "no such file or directory", "No such file or directory"), 127),
+    (("permission denied", "Permission denied", "exec format error", "Exec format error"), 126),
+)
+ID_PREFIX = "build-"  # of sandboxes and mounted stacks: what a daemon that starts finds of these is left over
+
+
+def new_id(chance: Chance) -> str:
+    """Return an id for a sandbox or a mounted stack of a build."""
+    return ID_PREFIX + chance.hex(12)
 
 
 class CommandFailed(UserError):
     """A RUN ended with another code than 0; `tail` is the last of what it wrote."""
 
-    def __init__(self, code: int, command: str, tail: str) -> None:
+    def __init__(self, code: int, command: str, tail: str, *, oom: bool = False) -> None:
         super().__init__(f"process {command!r} did not complete successfully: exit code: {code}")
         self.code = code
         self.tail = tail
+        self.oom = oom
 
 
 class Executor:
@@ -75,54 +93,78 @@ class Executor:
 
     async def run(self, step: Run, below: Sequence[Layer], tell: Callable[[str], None]) -> Layer:
         """Run a command on the layers below; return the layer that it made. Raises: CommandFailed, HostError."""
-        name = f"build-{self._chance.hex(12)}"
-        rootfs = await self._images.mount_stack(below, name)
-        try:
-            absent = [stub for stub in STUBS if not os.path.lexists(rootfs.path / stub)]
-            if not os.path.lexists(rootfs.path / step.cwd.lstrip("/")):
-                await self._make_folder(rootfs.path, step.cwd, "")
-            await self._run_in(name, rootfs.path, step, tell)
-            await asyncio.to_thread(_remove_stubs, rootfs.path, absent)
+        async with self._stack(below) as (name, root):
+            if not await asyncio.to_thread(_is_there, root, step.cwd):
+                await self._make_folder(root, step.cwd, "")
+            before = await asyncio.to_thread(stubs.look, root)
+            await self._run_in(name, root, step, tell)
+            await asyncio.to_thread(stubs.clear, root, before)
             return await self._images.commit_stack(name, lease=self._lease)
-        except BaseException:
-            await asyncio.shield(self._images.release(name))
-            raise
 
-    async def _run_in(self, name: str, rootfs: Path, step: Run, tell: Callable[[str], None]) -> None:
-        network = {"": "pod", "none": "none", "host": "host"}[step.network]
-        log_path = self._work / f"{name}.log"
-        mounts, env = self._extras(name, step)
-        spec = SandboxSpec(
+    async def _run_in(self, name: str, root: Path, step: Run, tell: Callable[[str], None]) -> None:
+        network: NetworkMode = NETWORKS[step.network]
+        mounts, env = await asyncio.to_thread(self._extras, name, step)
+        sandbox = SandboxSpec(
             id=name,
-            hostname="buildkitsandbox",
-            network=network,  # type: ignore[arg-type]
+            hostname=HOSTNAME,
+            network=network,
             resolv_conf=self._resolv_conf if network == "pod" else None,
         )
         container = ContainerSpec(
             id=f"{name}-run",
-            rootfs=str(rootfs),
+            rootfs=str(root),
             command=step.argv,
             env=env,
             cwd=step.cwd,
             user=step.user,
             mounts=mounts,
-            log_path=str(log_path),
+            log_path=str(self._work / f"{name}.log"),
         )
-        tail = bytearray()
         try:
-            await self._sandboxes.create_sandbox(spec)
+            await self._sandboxes.create_sandbox(sandbox)
+            await self._begin(name, container, step)
+            await self._tell_output(container.id, tell)
+            fact = await self._sandboxes.wait(container.id)
+            if fact.exit_code != 0:
+                tail = await self._read_tail(container.id)
+                raise CommandFailed(fact.exit_code, _command_of(step), tail, oom=fact.oom_killed)
+        finally:
+            await finished(self._sandboxes.remove_sandbox(name))
+            await asyncio.to_thread(self._remove_files, name)
+
+    async def _begin(self, name: str, container: ContainerSpec, step: Run) -> None:
+        """Start the command. That it isn't there, or is no program, is what a shell tells with 127 and 126."""
+        try:
             await self._sandboxes.create_container(name, container)
             await self._sandboxes.start(container.id)
-            async for chunk in self._sandboxes.logs(container.id, LogOptions(follow=True)):
-                tell(chunk.data.decode(errors="replace"))
-                tail = (tail + chunk.data)[-TAIL_BYTES:]
-            fact = await self._sandboxes.wait(container.id)
-        finally:
-            await asyncio.shield(self._sandboxes.remove_sandbox(name))
-            log_path.unlink(missing_ok=True)
-            (self._work / f"{name}.script").unlink(missing_ok=True)
-        if fact.exit_code != 0:
-            raise CommandFailed(fact.exit_code, " ".join(step.argv), tail.decode(errors="replace"))
+        except HostError as error:
+            code = next(
+                (code for marks, code in NOT_STARTED if any(one in error.message for one in marks)), 0
+            )
+            if not code:
+                raise
+            raise CommandFailed(code, _command_of(step), error.message) from error
+
+    async def _tell_output(self, container_id: str, tell: Callable[[str], None]) -> None:
+        """Tell what a command writes, up to `OUTPUT_MAX_BYTES`: what is more stays in its log until it ends."""
+        told = 0
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        options = LogOptions(follow=True, limit_bytes=OUTPUT_MAX_BYTES)
+        async for chunk in self._sandboxes.logs(container_id, options):
+            told += len(chunk.data)
+            tell(decoder.decode(chunk.data))
+        if told >= OUTPUT_MAX_BYTES:
+            tell(f"\n[output clipped, log limit {OUTPUT_MAX_BYTES >> 20}MiB reached]\n")
+
+    async def _read_tail(self, container_id: str) -> str:
+        data = bytearray()
+        async for chunk in self._sandboxes.logs(container_id, LogOptions(tail=TAIL_LINES)):
+            data += chunk.data
+        return data[-TAIL_BYTES:].decode(errors="replace")
+
+    def _remove_files(self, name: str) -> None:
+        for path in self._work.glob(f"{name}.*"):
+            path.unlink(missing_ok=True)
 
     def _extras(self, name: str, step: Run) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
         """Return the mounts and the environment of a command: its own, a script, the host's CA bundle."""
@@ -140,46 +182,53 @@ class Executor:
         return tuple(mounts), env
 
     async def copy(
-        self, step: Copy, below: Sequence[Layer], selection: sources.Selection, tell: Callable[[int], None]
-    ) -> Layer:
-        """Copy files onto the layers below; return the layer. Raises: UserError, HostError."""
-        name = f"build-{self._chance.hex(12)}"
-        rootfs = await self._images.mount_stack(below, name)
-        try:
-            uid, gid = _owner(rootfs.path, step.chown)
-            job = sources.CopyJob(
+        self, step: Copy, below: Sequence[Layer], selection: Selection, tell: Callable[[int], None]
+    ) -> tuple[Layer, CopyFacts]:
+        """Copy files onto the layers below; return the layer, and what was copied. Raises: UserError, HostError."""
+        async with self._stack(below) as (name, root):
+            uid, gid = await asyncio.to_thread(_owner, root, step.chown)
+            job = CopyJob(
                 selection=selection,
-                target_root=str(rootfs.path),
+                target_root=str(root),
                 target=step.target,
                 uid=uid,
                 gid=gid,
-                mode=_mode(step.chmod),
+                mode=int(step.chmod, 8) if step.chmod else -1,
                 unpack=step.unpack,
                 inline=tuple((one.name, one.data) for one in step.inline),
             )
-            await self._images.workers.call(sources.copy_sources, job, lambda news: tell(news.size))
+            facts = await self._images.workers.call(copy_sources, job, lambda news: tell(news.size))
+            return await self._images.commit_stack(name, lease=self._lease), facts
+
+    async def make_directory(self, step: MakeDirectory, below: Sequence[Layer]) -> Layer:
+        """Make a folder, if it isn't there; return the layer, which may be empty."""
+        async with self._stack(below) as (name, root):
+            await self._make_folder(root, step.path, step.user)
             return await self._images.commit_stack(name, lease=self._lease)
-        except BaseException:
-            await asyncio.shield(self._images.release(name))
-            raise
 
-    async def make_directory(self, step: MakeDirectory, below: Sequence[Layer]) -> Layer | None:
-        """Make a folder; None when it was there."""
-        name = f"build-{self._chance.hex(12)}"
-        rootfs = await self._images.mount_stack(below, name)
+    @contextlib.asynccontextmanager
+    async def _stack(self, below: Sequence[Layer]) -> AsyncIterator[tuple[str, Path]]:
+        """Mount the layers below, to be written on; whoever fails or is cancelled leaves nothing of it."""
+        name = new_id(self._chance)
         try:
-            if await self._make_folder(rootfs.path, step.path, step.user):
-                return await self._images.commit_stack(name, lease=self._lease)
-            await self._images.release(name)
-            return None
+            rootfs = await self._images.mount_stack(below, name)
+            yield name, rootfs.path
         except BaseException:
-            await asyncio.shield(self._images.release(name))
+            await finished(self._images.release(name))
             raise
 
-    async def _make_folder(self, root: Path, path: str, user: str) -> bool:
-        uid, gid = _owner(root, user)
-        job = sources.MakeFolderJob(root=str(root), path=path, uid=max(uid, 0), gid=max(gid, 0))
-        return await self._images.workers.call(sources.make_folder, job)
+    async def _make_folder(self, root: Path, path: str, user: str) -> None:
+        uid, gid = await asyncio.to_thread(_owner, root, user)
+        job = MakeFolderJob(root=str(root), path=path, uid=max(uid, 0), gid=max(gid, 0))
+        await self._images.workers.call(make_folder, job)
+
+
+def _command_of(step: Run) -> str:
+    return step.place.text.removeprefix("RUN ")
+
+
+def _is_there(root: Path, path: str) -> bool:
+    return os.path.isdir(resolve_inside(str(root), path))
 
 
 def _owner(root: Path, chown: str) -> tuple[int, int]:
@@ -198,23 +247,3 @@ def _read(root: Path, path: str) -> str:
     with contextlib.suppress(OSError, HostError):
         return read_in_root(str(root), path)
     return ""
-
-
-def _mode(chmod: str) -> int:
-    if not chmod:
-        return -1
-    try:
-        return int(chmod, 8)
-    except ValueError:
-        raise UserError(f"--chmod={chmod} is not an octal mode", "for example --chmod=755") from None
-
-
-def _remove_stubs(root: Path, absent: Sequence[str]) -> None:
-    """Take away what the runtime made as mount points, where it is still empty."""
-    for stub in absent:
-        place = root / stub
-        with contextlib.suppress(OSError):
-            if place.is_dir() and not place.is_symlink():
-                place.rmdir()
-            elif place.is_file() and place.stat().st_size == 0:
-                place.unlink()

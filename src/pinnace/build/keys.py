@@ -21,6 +21,13 @@ def compute_key(step: Step, below: Sequence[str], content: str = "") -> str:
     return hashlib.sha256(json.dumps([VERSION, list(below), content, _define(step)]).encode()).hexdigest()
 
 
+def compute_selection_key(layers: Sequence[str], step: Copy) -> str:
+    """Return the key of the digest of what a Copy takes from layers, which follows from these alone."""
+    return hashlib.sha256(
+        json.dumps([VERSION, list(layers), step.sources, step.exclude]).encode()
+    ).hexdigest()
+
+
 def _define(step: Step) -> list[object]:
     match step:
         case Run():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 
@@ -51,3 +53,4 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="t
 
 
 News = StepNews | Output | Warned | Built
+Tell = Callable[[News], None]

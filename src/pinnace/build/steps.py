@@ -97,6 +97,16 @@ class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Planned, ...] = ()
 
     @property
+    def label(self) -> str:
+        """What people are shown: the name, else the number."""
+        return self.name or str(self.index)
+
+    @property
+    def work(self) -> int:
+        """How many steps do more than change the configuration."""
+        return sum(not isinstance(planned.step, Configure) for planned in self.steps)
+
+    @property
     def config(self) -> ContainerConfig:
         """The configuration at the stage's end."""
         return self.steps[-1].config if self.steps else self.base_config
@@ -123,6 +133,6 @@ class BuildPlan(msgspec.Struct, frozen=True, kw_only=True):
         """Return the plan as lines to read."""
         lines = []
         for stage in self.stages:
-            lines.append(f"stage {stage.name or stage.index} FROM {stage.place.text}")
+            lines.append(f"stage {stage.label} FROM {stage.place.text}")
             lines += [f"  {planned.step.place.line}: {planned.step.place.text}" for planned in stage.steps]
         return lines

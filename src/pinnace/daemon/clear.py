@@ -9,6 +9,7 @@ from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.base.settings import Settings
+from pinnace.build.leftovers import clear_leftovers
 from pinnace.daemon.host import build_host
 from pinnace.daemon.lock import InstanceLock
 from pinnace.daemon.owner import find_person, kubeconfig_of
@@ -38,6 +39,7 @@ async def clear_instance(settings: Settings, *, wipe: bool) -> list[str]:
         count = 0
         if settings.home_path.exists():
             await host.sandboxes.adopt()
+            await clear_leftovers(host.images, host.sandboxes)
             count = len(host.sandboxes.list_sandboxes())
         await asyncio.gather(
             *(host.sandboxes.stop(one.id, grace_s=STOP_GRACE_S) for one in host.sandboxes.list_containers()),

@@ -180,7 +180,7 @@ class Instance:
             find_ca_bundle=find_ca_bundle,
             concurrency=max(2, len(os.sched_getaffinity(0))),
         )
-        builder.start()
+        await builder.start()
 
         world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
         router = Router(

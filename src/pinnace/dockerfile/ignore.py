@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 
 from pinnace.base.errors import UserError
@@ -31,39 +31,34 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Which rule hides a path (None: it is in the context), and which rules hit it or a folder above it."""
-
-    hidden_by: Rule | None = None
-    hits: Hits = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
 class IgnoreRules:
     """All lines of a `.dockerignore`, in order."""
 
     rules: tuple[Rule, ...] = ()
 
-    def judge(self, path: str, above: Hits = ()) -> Verdict:
-        """Judge one path (relative, with "/") whose folder had the hits `above`; for going through a tree."""
-        if not self.rules:
-            return Verdict()
-        hits = tuple(
+    def hit(self, path: str, above: Hits = ()) -> Hits:
+        """Return which rules hit a path (relative, with "/"), given those that hit its folder: a rule for both is one for it."""
+        return tuple(
             (bool(above) and above[number]) or rule.expression.fullmatch(path) is not None
             for number, rule in enumerate(self.rules)
         )
-        last = next(
-            (rule for rule, hit in zip(reversed(self.rules), reversed(hits), strict=True) if hit), None
-        )
-        return Verdict(None if last is None or last.keeps else last, hits)
+
+    def hits_of(self, path: str) -> Hits:
+        """Return which rules hit a path or one of the folders above it."""
+        hits: Hits = ()
+        parts = path.split("/") if path else []
+        for count in range(1, len(parts) + 1):
+            hits = self.hit("/".join(parts[:count]), hits)
+        return hits
+
+    def hiding(self, hits: Hits) -> Rule | None:
+        """Return the rule that hides what these rules hit: the last one, unless it brings back."""
+        last = next((rule for rule, hit in zip(self.rules[::-1], hits[::-1], strict=False) if hit), None)
+        return None if last is None or last.keeps else last
 
     def hidden_by(self, path: str) -> Rule | None:
         """Return the rule that hides a path, None when it is in the context."""
-        verdict = Verdict()
-        parts = path.split("/")
-        for count in range(1, len(parts) + 1):
-            verdict = self.judge("/".join(parts[:count]), verdict.hits)
-        return verdict.hidden_by
+        return self.hiding(self.hits_of(path))
 
     def may_show_below(self, folder: str, hits: Hits) -> bool:
         """Say whether something below a hidden folder may be brought back; no means that it need not be entered."""

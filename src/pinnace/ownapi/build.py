@@ -11,7 +11,8 @@ import msgspec
 from aiohttp import web
 
 from pinnace.base.errors import Bug, PinnaceError, UserError
-from pinnace.build.builder import Builder, BuildRequest
+from pinnace.build.builder import Builder
+from pinnace.build.inputs import BuildRequest
 from pinnace.build.plan import BuildOptions
 from pinnace.build.progress import News
 from pinnace.image.store import host_architecture
@@ -51,7 +52,8 @@ def build_routes(builder: Builder) -> list[Route]:
         return await lines.end()
 
     async def prune(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
-        return render_json({"forgotten": builder.prune()})
+        forgotten, freed = await builder.prune()
+        return render_json({"forgotten": forgotten, "freed": freed})
 
     return [Route("POST", "/build", build), Route("POST", "/build/prune", prune)]
 

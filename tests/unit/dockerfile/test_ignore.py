@@ -145,9 +145,9 @@ def test_hidden_folder_is_entered_only_where_something_may_come_back() -> None:
     rules = parse_ignore("*\n!src/app\n!**/keep")
     without_globs = parse_ignore("*\n!src/app")
     for folder, expected in (("src", True), ("src/app", False), ("node_modules", False), ("src/lib", False)):
-        hits = without_globs.judge(folder).hits
+        hits = without_globs.hits_of(folder)
         assert without_globs.may_show_below(folder, hits) == expected, folder
-    assert rules.may_show_below("node_modules", rules.judge("node_modules").hits)
+    assert rules.may_show_below("node_modules", rules.hits_of("node_modules"))
 
 
 @pytest.mark.parametrize("text", ["ok\n!\n", "ok\n[\n", "ok\na[b-\n"])

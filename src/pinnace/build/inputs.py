@@ -1,0 +1,72 @@
+"""What a person asks to be built, and the files that say how: the Dockerfile and the ignore file. A doer (reads files)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pinnace.base.errors import UserError
+from pinnace.build.plan import BuildOptions
+from pinnace.dockerfile.ignore import parse_ignore
+from pinnace.dockerfile.parse import Dockerfile, parse_dockerfile
+
+IGNORE_FILE = ".dockerignore"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build. `context` and `dockerfile` are absolute paths on this machine."""
+
+    context: Path
+    dockerfile: Path
+    names: tuple[str, ...] = ()
+    options: BuildOptions = field(default_factory=BuildOptions)
+    no_cache: bool = False
+    host_ca: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was read: the Dockerfile, the name and the text of the ignore file."""
+
+    dockerfile: Dockerfile
+    ignore_name: str
+    ignore: str
+
+
+def read_inputs(request: BuildRequest) -> Inputs:
+    """Read both files. Raises: UserError."""
+    if not request.context.is_dir():
+        raise UserError(
+            f"path {str(request.context)!r} is not a folder", "pinnace build [-f Dockerfile] FOLDER"
+        )
+    dockerfile = parse_dockerfile(_read_dockerfile(request.dockerfile), request.dockerfile.name)
+    name, text = _read_ignore(request)
+    parse_ignore(text, name)  # what is wrong with it is told before anything is done
+    return Inputs(dockerfile, name, text)
+
+
+def _read_dockerfile(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise UserError(
+            f"failed to read dockerfile: {path} does not exist",
+            "name it with -f, or go to the folder that has it",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"failed to read dockerfile: {path} is not text: {error.reason} at byte {error.start}",
+            "save it as UTF-8",
+        ) from error
+    except OSError as error:
+        raise UserError(f"failed to read dockerfile: {path}: {error.strerror}") from error
+
+
+def _read_ignore(request: BuildRequest) -> tuple[str, str]:
+    """Return the name and the text of the ignore file; one named for the Dockerfile wins."""
+    own = request.dockerfile.with_name(request.dockerfile.name + IGNORE_FILE)
+    for path in (own, request.context / IGNORE_FILE):
+        if path.is_file():
+            return path.name, path.read_text(encoding="utf-8", errors="surrogateescape")
+    return IGNORE_FILE, ""

@@ -1,0 +1,150 @@
+"""Finds what a COPY names, in a folder: the build context, or the files of another stage or image.
+
+Runs in the worker process. Reads names only; digesting is in `digest`, copying in `copying`.
+Source: Dockerfile reference, COPY and ADD; Go, path/filepath.Match for patterns.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable
+
+import msgspec
+
+from pinnace.base.errors import UserError
+from pinnace.build.places import clean, resolve_inside
+from pinnace.build.walk import walk
+from pinnace.dockerfile.ignore import IgnoreRules, parse_excludes, parse_ignore
+from pinnace.dockerfile.patterns import PatternError, has_wildcards, match_name
+from pinnace.dockerfile.source import suggest
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """What to take from where. `ignore` is the text of a .dockerignore; `keep_owner` is for files of other stages."""
+
+    root: str
+    sources: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    ignore: str = ""
+    ignore_name: str = ".dockerignore"
+    what: str = "the build context"
+    keep_owner: bool = False
+
+    def rules(self) -> IgnoreRules:
+        """Return what the context hides. Raises: UserError."""
+        return parse_ignore(self.ignore, self.ignore_name) if self.ignore else IgnoreRules()
+
+    def excludes(self) -> IgnoreRules:
+        """Return what --exclude leaves out. Raises: UserError."""
+        return parse_excludes(self.exclude)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One source that was found: the name that a copy of it gets, its real path and its path in the root."""
+
+    name: str
+    real: str
+    path: str
+    is_folder: bool
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """All sources in order, and the patterns that nothing matched (which is allowed)."""
+
+    found: tuple[Found, ...]
+    unmatched: tuple[str, ...] = ()
+
+
+def find_sources(selection: Selection) -> Findings:
+    """Return what the sources mean. Raises: UserError that says where was looked, what hides it and what is near."""
+    rules, excludes = selection.rules(), selection.excludes()
+    found: list[Found] = []
+    unmatched: list[str] = []
+    for source in selection.sources:
+        candidates = [_resolve(selection.root, path) for path in _match(selection.root, source)]
+        matches = [one for one in candidates if _is_visible(one, rules)]
+        if matches:
+            found += [one for one in matches if one.is_folder or not excludes.hidden_by(one.name)]
+        elif has_wildcards(source):
+            unmatched.append(source)
+        else:
+            raise _not_found(selection, source, rules)
+    return Findings(found=tuple(found), unmatched=tuple(unmatched))
+
+
+def _match(root: str, source: str) -> list[str]:
+    """Return the paths in the root that a source pattern means, sorted; "" is the root itself."""
+    places = [""]
+    for part in clean(source).split("/"):
+        if not part:
+            continue
+        if has_wildcards(part):
+            places = [
+                posixpath.join(place, name) for place in places for name in _names_like(root, place, part)
+            ]
+        else:
+            joined = (posixpath.join(place, part) for place in places)
+            places = [
+                path for path in joined if os.path.lexists(resolve_inside(root, path, follow_last=False))
+            ]
+    return places
+
+
+def _names_like(root: str, place: str, pattern: str) -> list[str]:
+    try:
+        return sorted(name for name in _names_in(root, place) if match_name(pattern, name))
+    except PatternError as error:
+        raise UserError(f"{pattern!r}: {error}", "escape special characters with \\") from None
+
+
+def _names_in(root: str, place: str) -> list[str]:
+    folder = resolve_inside(root, place)
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+def _resolve(root: str, path: str) -> Found:
+    """Follow a source that is a link; its copy keeps the link's name."""
+    real = resolve_inside(root, path)
+    inside = os.path.relpath(real, root)
+    return Found(
+        name=posixpath.basename(path),
+        real=real,
+        path="" if inside == "." else inside,
+        is_folder=os.path.isdir(real),
+    )
+
+
+def _is_visible(found: Found, rules: IgnoreRules) -> bool:
+    if not os.path.lexists(found.real):
+        return False  # a link that leads to nothing
+    if not found.path or rules.hidden_by(found.path) is None:
+        return True
+    # A hidden folder counts when something below it is brought back.
+    return found.is_folder and any(True for _ in walk(found.real, found.path, rules))
+
+
+def _not_found(selection: Selection, source: str, rules: IgnoreRules) -> UserError:
+    path = clean(source)
+    there = resolve_inside(selection.root, path, follow_last=False)
+    if os.path.lexists(there):
+        rule = rules.hidden_by(path) or rules.hidden_by(_resolve(selection.root, path).path)
+        if rule is None:
+            target = os.readlink(there)
+            return UserError(
+                f"{source!r} is a link to {target!r}, which is not in {selection.what}",
+                "links are followed inside of it only: copy the file itself there",
+            )
+        return UserError(
+            f"{source!r} is in {selection.what}, but {selection.ignore_name} hides it",
+            f"line {rule.line} of {selection.ignore_name} is {rule.text!r}; add a line !{path}",
+        )
+    near = _suggest(path, _names_in(selection.root, posixpath.dirname(path)))
+    where = "sources are looked up in the build context, not beside the Dockerfile"
+    return UserError(
+        f"{source!r} is not in {selection.what}", near or (where if selection.ignore_name else "")
+    )
+
+
+def _suggest(path: str, names: Iterable[str]) -> str:
+    return suggest(posixpath.basename(path), names)

@@ -33,6 +33,7 @@ from pinnace.node.environment import Lookups, MissingReference, NodeFacts, compu
 from pinnace.node.facts import PodFacts
 from pinnace.node.machine import Ended, Started, StartFailure
 from pinnace.node.specs import (
+    MESSAGE_POLICY_LABEL,
     DnsFacts,
     compute_container_spec,
     compute_sandbox_spec,
@@ -141,7 +142,7 @@ class HostMachine:
     async def _read_message(self, uid: str, handle: ContainerHandle, fact: ExitFact) -> str:
         path = self._message_file(uid, handle.id)
         text = path.read_bytes()[:MESSAGE_LIMIT].decode(errors="replace") if path.exists() else ""
-        policy = handle.spec.labels.get("termination-message-policy")
+        policy = handle.spec.labels.get(MESSAGE_POLICY_LABEL)
         if text or policy != "FallbackToLogsOnError" or fact.exit_code == 0:
             return text
         pieces = [chunk.data async for chunk in self._sandboxes.logs(handle.id, LogOptions(tail=80))]

@@ -21,6 +21,7 @@ from pinnace.node.facts import all_containers
 from pinnace.node.status import compute_qos
 from pinnace.sandbox.spec import ContainerSpec, HostEntry, SandboxSpec
 
+MESSAGE_POLICY_LABEL = "io.kubernetes.container.terminationMessagePolicy"  # Source: pkg/kubelet/kuberuntime/labels.go
 TERMINATION_PATH = "/dev/termination-log"  # Source: core/v1, TerminationMessagePathDefault
 MAX_NAMESERVERS = 3  # what libc reads
 OOM_GUARANTEED, OOM_BEST_EFFORT = -997, 1000  # Source: pkg/kubelet/qos/policy.go
@@ -198,6 +199,7 @@ def compute_container_spec(
         labels={
             "io.kubernetes.container.name": container.name,
             "io.kubernetes.container.attempt": str(attempt),
+            MESSAGE_POLICY_LABEL: container.termination_message_policy,
         },
         log_path=str(log_path),
     )

@@ -51,7 +51,7 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send a request; the answer's body is still to be read. `body` is JSON, bytes, or an iterator of bytes."""
-        connection = self._connect()
+        connection = self.connect()
         stream: Iterator[bytes] | None = None
         data = b""
         headers = {"Accept": "application/json", **(headers or {})}
@@ -83,22 +83,8 @@ class Client:
             raise parse_error(answer.status, answer.read())
         return answer
 
-    def stream(self, path: str) -> Answer:
-        """Begin an exchange whose two bodies go on at the same time, as chunks; see `cli/session.py`."""
-        connection = self._connect()
-        lines = [
-            f"POST {path} HTTP/1.1",
-            "Host: pinnace",
-            "Content-Type: application/vnd.pinnace.frames",
-            "Transfer-Encoding: chunked",
-        ]
-        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
-        answer = Answer(connection)
-        if answer.status >= 400:
-            raise parse_error(answer.status, answer.read())
-        return answer
-
-    def _connect(self) -> socket.socket:
+    def connect(self) -> socket.socket:
+        """Return a fresh connection to the daemon. Raises: UserError, HostError."""
         path = str(self.settings.kube_socket)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

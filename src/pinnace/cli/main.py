@@ -79,6 +79,18 @@ def main() -> NoReturn:
 
 def _run() -> int:
     """Run the command and return its exit code."""
+    if sys.argv[1:2] == ["run"]:
+        from pinnace.cli.quick import try_run
+
+        try:
+            done = try_run(sys.argv[2:])
+        except BrokenPipeError:
+            return 141
+        except KeyboardInterrupt:
+            return 130
+        if done is not None:
+            return done
+
     import click
 
     from pinnace.base.errors import ApiError, Bug, PinnaceError, UserError

@@ -1,23 +1,24 @@
 """One session with a container from a terminal or a pipe: `run`, `attach`, `exec`, `start -a`, `logs`.
 
 The terminal is raw while the session lasts and restored however it ends. One loop over descriptors, no threads; signals
-arrive through a pipe. Invariant: nothing that the container wrote before its end is lost.
+arrive through a pipe. Imports next to nothing, because `run` starts with it. Invariant: nothing that the container wrote
+before its end is lost.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import signal
-import socket
 from collections.abc import Iterator
-from typing import Any
 
 from pinnace.base import frames
-from pinnace.base.errors import HostError
-from pinnace.cli.client import Client, parse_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
 
 READ_BYTES = 64 * 1024
 DETACH_KEYS = b"\x10\x11"  # Source: Docker's documentation, docker attach: ctrl-p, ctrl-q
@@ -31,12 +32,16 @@ class Detached(Exception):
 
 
 class SessionFailed(Exception):
-    """The daemon has ended the session with an error; `code` is the exit code that Docker gives it."""
+    """The daemon has refused the session, or ended it with an error: `document` says which, `code` is its exit code."""
 
-    def __init__(self, error: Exception, code: int) -> None:
-        super().__init__(str(error))
-        self.error = error
+    def __init__(self, document: bytes, code: int) -> None:
+        super().__init__(document)
+        self.document = document
         self.code = code
+
+
+class SessionLost(Exception):
+    """The daemon has gone."""
 
 
 class ChunkedReader:
@@ -71,11 +76,20 @@ class Session:
     """A session that is being held. `stdin` says whether ours is sent; `tty` whether it is a terminal to be made raw."""
 
     def __init__(
-        self, client: Client, path: str, request: Any, *, stdin: bool, tty: bool, signals: bool
+        self,
+        connection: socket.socket,
+        path: str,
+        request: Any,
+        *,
+        stdin: bool = False,
+        tty: bool = False,
+        signals: bool = False,
     ) -> None:
+        self._socket = connection
         self._stdin = 0 if stdin else -1
         self._tty = tty and os.isatty(0)
         self._signals = signals
+        self._head: bytes | None = b""
         self._frames = frames.Frames()
         self._body = ChunkedReader()
         self._pressed = b""
@@ -84,23 +98,24 @@ class Session:
         if self._tty:
             height, width = terminal_size()
             path += ("&" if "?" in path else "?") + f"height={height}&width={width}"
-        answer = client.stream(path)
-        self._socket: socket.socket = answer.connection
-        self._send(frames.pack(frames.REQUEST, json.dumps(request).encode()))
-        self._answer = answer  # keeps what was read with the headers
+        first = frames.pack(frames.REQUEST, json.dumps(request).encode())
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: pinnace\r\nContent-Type: application/vnd.pinnace.frames\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n"
+        )
+        self._send(first, before=head.encode())
 
-    def _send(self, frame: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    def _send(self, frame: bytes, before: bytes = b"") -> None:
+        try:
             self._socket.setblocking(True)
-            self._socket.sendall(b"%x\r\n%b\r\n" % (len(frame), frame))
+            self._socket.sendall(b"%b%x\r\n%b\r\n" % (before, len(frame), frame))
             self._socket.setblocking(False)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # what the daemon said before is still to be read
 
     def run(self) -> int:
-        """Hold the session to its end and return the exit code. Raises: SessionFailed, Detached, HostError."""
-        with _raw_terminal(self._tty), _caught_signals(self._signals, self._tty) as wakeup:
-            self._socket.setblocking(False)
-            buffered = self._answer.raw()[1]
-            self._take(buffered)
+        """Hold the session to its end and return the exit code. Raises: SessionFailed, SessionLost, Detached."""
+        with RawTerminal(self._tty), CaughtSignals(self._signals, self._tty) as wakeup:
             poll = select.poll()
             poll.register(self._socket, select.POLLIN)
             if wakeup >= 0:
@@ -125,11 +140,30 @@ class Session:
             data = self._socket.recv(READ_BYTES)
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            data = b""
         if not data:
-            raise HostError(
-                "the daemon closed the session", hint="see `pinnace status`; the container may go on"
-            )
-        self._take(data)
+            raise SessionLost
+        if self._head is not None:
+            self._head += data
+            data = self._read_head()
+        if data:
+            self._take(data)
+
+    def _read_head(self) -> bytes:
+        """Read the answer's head once it is whole; return what follows it. Raises: SessionFailed."""
+        assert self._head is not None
+        head, found, rest = self._head.partition(b"\r\n\r\n")
+        if not found:
+            return b""
+        if int(head.split(b" ", 2)[1]) >= 400:
+            lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
+            length = next((int(value) for name, _, value in lines if name == b"content-length"), 0)
+            if len(rest) < length:
+                return b""
+            raise SessionFailed(rest[:length], 1)
+        self._head = None
+        return rest
 
     def _take(self, data: bytes) -> None:
         for piece in self._body.feed(data):
@@ -141,8 +175,7 @@ class Session:
                 elif kind == frames.EXIT:
                     self.code = frames.parse_code(payload)
                 elif kind == frames.ERROR:
-                    code = int(json.loads(payload).get("exit_code", 125))
-                    raise SessionFailed(parse_error(0, payload), code)
+                    raise SessionFailed(payload, int(json.loads(payload).get("exit_code", 1)))
 
     def _read_stdin(self) -> bool:
         try:
@@ -199,40 +232,50 @@ def write_all(descriptor: int, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-@contextlib.contextmanager
-def _raw_terminal(wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    import termios
-    import tty
+class RawTerminal:
+    """A context in which our terminal is raw, if that is wanted."""
 
-    before = termios.tcgetattr(0)
-    try:
-        tty.setraw(0, termios.TCSANOW)
-        yield
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._before: list[Any] = []
+
+    def __enter__(self) -> None:
+        if self._wanted:
+            import termios
+            import tty
+
+            self._before = termios.tcgetattr(0)
+            tty.setraw(0, termios.TCSANOW)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before:
+            import termios
+
+            termios.tcsetattr(0, termios.TCSADRAIN, self._before)
 
 
-@contextlib.contextmanager
-def _caught_signals(forward: bool, tty: bool) -> Iterator[int]:
-    """Catch signals to a pipe whose reading end is given; -1 when none is caught."""
-    names = [*(FORWARDED if forward else ()), *(("SIGWINCH",) if tty else ())]
-    if not names:
-        yield -1
-        return
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    before = {}
-    try:
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for name in names:
-            number = signal.Signals[name]
-            before[number] = signal.signal(number, lambda *_: None)
-        yield reader
-    finally:
-        signal.set_wakeup_fd(-1)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(reader)
-        os.close(writer)
+class CaughtSignals:
+    """A context in which signals come through a pipe, whose reading end it gives; -1 when none is to be caught."""
+
+    def __init__(self, forward: bool, tty: bool) -> None:
+        self._names = [*(FORWARDED if forward else ()), *(("SIGWINCH",) if tty else ())]
+        self._ends: tuple[int, ...] = ()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> int:
+        if not self._names:
+            return -1
+        self._ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+        for name in self._names:
+            number = getattr(signal, name)
+            self._before[number] = signal.signal(number, lambda *_: None)
+        return self._ends[0]
+
+    def __exit__(self, *_: object) -> None:
+        if self._ends:
+            signal.set_wakeup_fd(-1)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            for end in self._ends:
+                os.close(end)

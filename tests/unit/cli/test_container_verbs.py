@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pinnace.base.errors import UserError
+from pinnace.cli.quick import socket_path
+from pinnace.cli.run_flags import parse_quickly, read_env_file, resolve_env, resolve_volume
 from pinnace.cli.session import ChunkedReader
 from pinnace.cli.verbs.containers import parse_moment
 from pinnace.cli.verbs.ps import render_row, render_status, render_template
-from pinnace.cli.verbs.run import read_env_file, resolve_env, resolve_volume
 
 NOW = 1767323045.0  # 2026-01-02T03:04:05Z
 
@@ -108,3 +109,68 @@ def test_templates_name_fields() -> None:
     assert render_template("{{.Names}}: {{ .State }}", cells) == "web: running"
     with pytest.raises(UserError, match="no field 'Nope'"):
         render_template("{{.Nope}}", cells)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bb"],
+        ["--rm", "-it", "bb", "sh", "-c", "x"],
+        ["-e", "A=1", "-eB=2", "--env=C=3", "--name", "web", "--name=web2", "bb", "-x", "--rm"],
+        [
+            "-tie",
+            "A=1",
+            "--cpus=1.5",
+            "-m512m",
+            "-p",
+            "80:80",
+            "-p8080:8080",
+            "-u",
+            "app",
+            "--",
+            "bb",
+            "--",
+            "y",
+        ],
+        ["--stop-timeout", "3", "--cpu-shares=2", "--entrypoint", "", "-P", "--read-only", "bb"],
+    ],
+)
+def test_the_quick_way_finds_the_flags_that_click_finds(words: list[str]) -> None:
+    from pinnace.cli.verbs.run import run_command
+
+    context = run_command.make_context("run", list(words))
+    expected = {k: v for k, v in context.params.items() if k not in ("detach", "sig_proxy", "cidfile")}
+    assert parse_quickly(words) == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--rm"],
+        ["--help"],
+        ["-d", "bb"],
+        ["--nope", "bb"],
+        ["--rm=1", "bb"],
+        ["--name"],
+        ["--cpu-shares", "x", "bb"],
+        ["-ex"],
+    ],
+)
+def test_whatever_is_not_plain_is_left_to_click(words: list[str]) -> None:
+    assert parse_quickly(words) is None
+
+
+@pytest.mark.parametrize(
+    "env", [{}, {"PINNACE_NAME": "two"}, {"PINNACE_RUN": "/tmp/x"}, {"PINNACE_NAME": ""}]
+)
+def test_the_quick_way_finds_the_socket_that_the_settings_name(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pinnace.base.settings import read_settings
+
+    for name in ("PINNACE_NAME", "PINNACE_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert socket_path() == str(read_settings({}).kube_socket)

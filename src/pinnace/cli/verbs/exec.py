@@ -9,7 +9,8 @@ import click
 
 from pinnace.base.errors import UserError
 from pinnace.cli.client import Client
-from pinnace.cli.verbs.run import hold, read_env_file, resolve_env
+from pinnace.cli.run_flags import read_env_file, resolve_env
+from pinnace.cli.verbs.run import hold
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})

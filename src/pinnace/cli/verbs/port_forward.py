@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 
@@ -83,7 +84,7 @@ def _listen(address: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise HostError(
-            f"unable to listen on {address}:{port}: {error.strerror}",
+            f"unable to listen on {address}:{port}: {os.strerror(error.errno or 0)}",
             hint=f"see who has it: ss -ltnp 'sport = :{port}'",
         ) from error
 

@@ -184,7 +184,9 @@ def test_a_pod_leaves_the_rules_before_it_is_told_to_end(product: Product, ns: s
         "command": ["sh", "-c", loop],
         "volumeMounts": [{"name": "box", "mountPath": "/box"}],
     }
-    product.apply(pod("other", server(), labels={"app": "last"}), namespace=ns)  # else there is nobody else to ask
+    product.apply(
+        pod("other", server(), labels={"app": "last"}), namespace=ns
+    )  # else there is nobody else to ask
     product.until("pods", "other", pod_ready, namespace=ns)
     product.apply(
         pod(
@@ -216,7 +218,7 @@ def test_a_pod_leaves_the_rules_before_it_is_told_to_end(product: Product, ns: s
     watcher.start()
     product.kubectl("delete", "pod", "last", "-n", ns)
     watcher.join(timeout=30)
-    assert seen and address not in seen[0], "SIGTERM came while the rules still named the pod"
+    assert seen == [False], "SIGTERM came while the rules still named the pod"
 
 
 def test_no_request_fails_while_pods_are_replaced_killed_and_scaled(product: Product, web: str) -> None:

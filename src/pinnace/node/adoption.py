@@ -6,7 +6,8 @@ after a reboot of a real node. Invariant: a restart count never falls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from pinnace.base.times import parse_time
 from pinnace.kube.objects.core_v1 import ContainerStateTerminated, ContainerStatus, Pod
@@ -20,18 +21,30 @@ LOST_MESSAGE = "The container could not be located when the pod was terminated"
 
 
 def read_facts(
-    pod: Pod | None, sandbox: Sandbox | None, handles: Iterable[ContainerHandle], now: float
+    pod: Pod | None,
+    sandbox: Sandbox | None,
+    handles: Iterable[ContainerHandle],
+    now: float,
+    messages: Mapping[str, str] = MappingProxyType({}),
 ) -> PodFacts:
-    """Return the facts of one pod. `pod` is None when its object is gone: everything of it is to be removed."""
+    """Return the facts of one pod. `pod` is None when its object is gone: everything of it is to be removed.
+
+    Shape: `messages` are the termination messages by container id.
+    """
     latest: dict[str, ContainerHandle] = {}
-    for handle in handles:
-        if handle.spec.name not in latest or _attempt(handle) >= _attempt(latest[handle.spec.name]):
-            latest[handle.spec.name] = handle
+    before: dict[str, Ending] = {}
+    for handle in sorted(handles, key=_attempt):
+        name = handle.spec.name
+        if name in latest:
+            before[name] = _read_ending(latest[name], messages, now)
+        latest[name] = handle
     statuses: dict[str, ContainerStatus] = {}
     if pod is not None:
         statuses = {s.name: s for s in (*pod.status.init_container_statuses, *pod.status.container_statuses)}
     containers = {
-        name: _read_container(pod, name, latest.get(name), statuses.get(name), now)
+        name: _read_container(
+            pod, name, latest.get(name), statuses.get(name), before.get(name), messages, now
+        )
         for name in {*latest, *statuses}
     }
     here = sandbox is not None and not sandbox.gone
@@ -45,10 +58,18 @@ def read_facts(
 
 
 def _read_container(
-    pod: Pod | None, name: str, handle: ContainerHandle | None, status: ContainerStatus | None, now: float
+    pod: Pod | None,
+    name: str,
+    handle: ContainerHandle | None,
+    status: ContainerStatus | None,
+    before: Ending | None,
+    messages: Mapping[str, str],
+    now: float,
 ) -> ContainerFacts | None:
     restarts = (status.restart_count or 0) if status is not None else 0
-    last = _ending_of(status.last_state.terminated) if status is not None and status.last_state else None
+    last = before
+    if last is None and status is not None and status.last_state:
+        last = _ending_of(status.last_state.terminated)
     image_id = status.image_id if status is not None else ""
     if handle is None:
         return _read_lost(name, status, restarts, last, now)
@@ -71,16 +92,6 @@ def _read_container(
             crashes=restarts,
         )
     if handle.state == "exited":
-        fact = handle.exit
-        ending = Ending(
-            handle.id,
-            fact.exit_code if fact is not None else LOST_EXIT_CODE,
-            started_at=handle.started_at,
-            finished_at=fact.finished_at if fact is not None else now,
-            signal=fact.signal if fact is not None else 0,
-            oom_killed=fact.oom_killed if fact is not None else False,
-            message="" if fact is not None and fact.known else LOST_MESSAGE,
-        )
         return ContainerFacts(
             name,
             state=ContainerState.EXITED,
@@ -88,11 +99,25 @@ def _read_container(
             restarts=restarts,
             container_id=handle.id,
             image_id=image_id or handle.spec.image,
-            ending=ending,
+            ending=_read_ending(handle, messages, now),
             last=last,
             crashes=restarts,
         )
     return ContainerFacts(name, attempt=attempt, restarts=restarts, last=last, crashes=restarts)
+
+
+def _read_ending(handle: ContainerHandle, messages: Mapping[str, str], now: float) -> Ending:
+    fact = handle.exit
+    known = fact is not None and fact.known
+    return Ending(
+        handle.id,
+        fact.exit_code if fact is not None else LOST_EXIT_CODE,
+        started_at=handle.started_at,
+        finished_at=fact.finished_at if fact is not None else now,
+        signal=fact.signal if fact is not None else 0,
+        oom_killed=fact.oom_killed if fact is not None else False,
+        message=messages.get(handle.id, "") if known else LOST_MESSAGE,
+    )
 
 
 def _read_lost(
@@ -102,6 +127,8 @@ def _read_lost(
     if status is None or status.state is None:
         return None
     ending = _ending_of(status.state.terminated)
+    if ending is None and status.state.waiting is not None:
+        ending, last = last, None  # it waited to be restarted: the last state is how this attempt ended
     if ending is None:
         if not status.container_id:
             return None

@@ -11,12 +11,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from pinnace.api.events import refer_to
-from pinnace.api.facade import Api
+from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
@@ -25,13 +26,14 @@ from pinnace.base.workqueue import QueueClosed, WorkQueue
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.book import PodBook
-from pinnace.node.facts import ContainerState, Ending, PodFacts, Problem, all_containers
+from pinnace.node.drains import Drains
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, all_containers
+from pinnace.node.following import Following
 from pinnace.node.lifecycle import (
     Drain,
     KillContainer,
     MakeSandbox,
     Plan,
-    PodState,
     PrepareVolumes,
     ReleaseSandbox,
     RemovePod,
@@ -43,11 +45,14 @@ from pinnace.node.lifecycle import (
 from pinnace.node.machine import Ended, PodMachine, StartFailure
 from pinnace.node.prober import ProbeChange, Prober
 from pinnace.node.probes import ProbeKind, probes_of
-from pinnace.node.status import compute_status, describe_backoff
+from pinnace.node.sources import lacks_image, mounts_source, reads_source
+from pinnace.node.status import compute_status, shows_back_off
 
 log = logging.getLogger("pinnace.node")
 
 WORKERS = 8
+EXITS_RETRY_S = 1.0
+REMOVAL_RETRY_S = 5.0
 COMPONENT = "kubelet"  # the name that Kubernetes' events carry
 
 
@@ -63,16 +68,24 @@ class NodeAgent:
     """The pods of one node. `machine` makes them real; a fake one makes this testable without a container."""
 
     def __init__(
-        self, api: Api, machine: PodMachine, clock: Clock, chance: Chance, settings: AgentSettings
+        self,
+        api: Api,
+        machine: PodMachine,
+        clock: Clock,
+        chance: Chance,
+        settings: AgentSettings,
+        *,
+        on_failure: Callable[[str, BaseException], None] | None = None,
     ) -> None:
         self._api = api
         self._machine = machine
         self._clock = clock
         self._settings = settings
-        self._tasks = Tasks("node")
+        self._tasks = Tasks("node", on_failure)
         self._queue: WorkQueue[str] = WorkQueue()
         self._prober = Prober(clock, chance, self._tasks, self._probed)
-        self._draining: set[str] = set()
+        self._drains = Drains(machine, clock, self._tasks, self._drained)
+        self._following = Following(api, clock, self._tasks, self._look_at_all)
         self.book = PodBook()
         self._doers: dict[type[Any], Callable[[Pod, Any], Awaitable[bool]]] = {
             MakeSandbox: self._make_sandbox,
@@ -91,9 +104,10 @@ class NodeAgent:
         """Adopt what runs already, then follow the pods of this node."""
         await self._adopt()
         self._tasks.spawn(self._follow_exits(), "exits", forever=True)
-        self._tasks.spawn(self._follow_pods(), "pods", forever=True)
-        self._tasks.spawn(self._follow_sources(kinds.CONFIG_MAP), "config maps", forever=True)
-        self._tasks.spawn(self._follow_sources(kinds.SECRET), "secrets", forever=True)
+        self._following.follow(kinds.POD, self._note_pod)
+        self._following.follow(kinds.CONFIG_MAP, partial(self._note_source, "ConfigMap"))
+        self._following.follow(kinds.SECRET, partial(self._note_source, "Secret"))
+        self._following.follow(kinds.IMAGE, self._note_image)
         for number in range(WORKERS):
             self._tasks.spawn(self._work(), f"worker {number}")
 
@@ -109,7 +123,7 @@ class NodeAgent:
         for uid, facts in found.items():
             pod = pods.get(uid)
             if pod is None:
-                await self._machine.remove_pod(uid)
+                self._tasks.spawn(self._remove_orphan(uid), f"remove {uid}")
                 continue
             self.book.see(pod, now)
             self.book.change(uid, lambda _, facts=facts: facts)  # type: ignore[misc]
@@ -120,35 +134,62 @@ class NodeAgent:
 
     # --- what happens --------------------------------------------------------------------------------------------
 
-    async def _follow_pods(self) -> None:
-        async for change in self._api.watch(kinds.POD):
-            pod = change.object
-            if pod.spec.node_name != self._settings.node_name:
+    def _look_at_all(self) -> None:
+        for uid in self.book.pods:
+            self._queue.add(uid)
+
+    def _note_pod(self, change: ObjectChange[Pod]) -> None:
+        pod = change.object
+        if pod.spec.node_name != self._settings.node_name:
+            return
+        uid = pod.metadata.uid
+        if change.type == "DELETED":
+            self.book.change(uid, lambda f: replace(f, object_gone=True))
+        else:
+            self.book.see(pod, self._clock.now())
+        if uid in self.book.facts:
+            self._queue.add(uid)
+
+    def _note_source(self, kind: str, change: ObjectChange[Any]) -> None:
+        """A ConfigMap or Secret changed: volumes made of it are written anew, who lacked it is tried again."""
+        meta = change.object.metadata
+        for uid, pod in tuple(self.book.pods.items()):
+            if pod.metadata.namespace != meta.namespace:
                 continue
-            uid = pod.metadata.uid
-            if change.type == "DELETED":
-                self.book.change(uid, lambda f: replace(f, object_gone=True))
-            else:
-                self.book.see(pod, self._clock.now())
-            if uid in self.book.facts:
+            if mounts_source(pod, kind, meta.name):
+                self.book.change(uid, lambda f: replace(f, volumes_ready=False, volumes_problem=None))
+                self._queue.add(uid)
+            readers = {c.name for c in all_containers(pod) if reads_source(c, kind, meta.name)}
+            if self.book.eased(uid, lambda c, readers=readers: c.name in readers):  # type: ignore[misc]
+                self._queue.add(uid)
+
+    def _note_image(self, change: ObjectChange[Any]) -> None:
+        """An image has come: who lacked one is tried again."""
+        if change.type == "DELETED":
+            return
+        for uid in tuple(self.book.pods):
+            if self.book.eased(uid, lambda c: lacks_image(c.problem)):
                 self._queue.add(uid)
 
     async def _follow_exits(self) -> None:
-        async for ended in self._machine.ends():
-            self._ended(ended)
+        while True:
+            try:
+                async for ended in self._machine.ends():
+                    self._ended(ended)
+                return
+            except Exception:  # the next end must be heard, whatever was wrong with this one
+                log.exception("the end of a container could not be read")
+                await self._clock.sleep(EXITS_RETRY_S)
 
-    async def _follow_sources(self, kind: kinds.Kind[Any]) -> None:
-        """A ConfigMap or Secret changed: the volumes made of it are written anew."""
-        async for change in self._api.watch(kind):
-            for uid, pod in tuple(self.book.pods.items()):
-                if pod.metadata.namespace != change.object.metadata.namespace:
-                    continue
-                facts = self.book.facts[uid]
-                if names_source(pod, kind.kind, change.object.metadata.name):
-                    self.book.change(uid, lambda f: replace(f, volumes_ready=False))
-                    self._queue.add(uid)
-                elif any(c.problem for c in facts.containers.values()):
-                    self._queue.add(uid)
+    async def _remove_orphan(self, uid: str) -> None:
+        """Remove what is left here of a pod whose object went while no daemon ran."""
+        while True:
+            try:
+                await self._machine.remove_pod(uid)
+                return
+            except PinnaceError as error:
+                log.warning("what is left of pod %s can't be removed: %s", uid, error)
+            await self._clock.sleep(REMOVAL_RETRY_S)
 
     def _ended(self, ended: Ended) -> None:
         ending = Ending(
@@ -212,13 +253,22 @@ class NodeAgent:
                 if wait_s is not None:
                     self._queue.add_after(uid, wait_s)
             except PinnaceError as error:
-                log.warning("pod %s: %s", uid, error)
+                self._tell_failure(uid, error)
                 self._queue.add_failed(uid)
             except Exception:  # the worker lives on; the pod is tried again
                 log.exception("pod %s", uid)
                 self._queue.add_failed(uid)
             finally:
                 self._queue.done(uid)
+
+    def _tell_failure(self, uid: str, error: PinnaceError) -> None:
+        pod = self.book.pods.get(uid)
+        log.warning(
+            "pod %s: %s", uid if pod is None else f"{pod.metadata.namespace}/{pod.metadata.name}", error
+        )
+        raced = isinstance(error, ApiError) and error.reason is Reason.CONFLICT
+        if pod is not None and not raced:
+            self._event(pod, "Warning", "FailedSync", f"error syncing pod: {error.message}")
 
     async def _turn(self, uid: str) -> float | None:
         """Do what the plan says until it has no more steps for now; return when to look again."""
@@ -271,7 +321,7 @@ class NodeAgent:
             self.book.change(uid, lambda f: replace(f, sandbox_problem=problem))
             self._event(pod, "Warning", problem.reason, f"Failed to create pod sandbox: {error.message}")
             return True
-        self.book.change(uid, lambda f: replace(f, sandbox_id=sandbox_id, ip=ip, sandbox_problem=None))
+        self.book.got_sandbox(uid, sandbox_id, ip)
         return True
 
     async def _prepare_volumes(self, pod: Pod, step: PrepareVolumes) -> bool:
@@ -281,19 +331,14 @@ class NodeAgent:
             await self._machine.prepare_volumes(pod, facts.ip)
         except (PinnaceError, OSError) as error:
             message = error.message if isinstance(error, PinnaceError) else str(error)
-            self._event(pod, "Warning", "FailedMount", f"MountVolume.SetUp failed: {message}")
-            for container in all_containers(pod):
-                if facts.container(container.name).state is not ContainerState.RUNNING:
-                    self.book.stumbled(uid, container.name, "ContainerCreating", "", self._clock.now())
-            # Volumes that can't be refreshed now leave running containers as they are.
-            self.book.change(uid, lambda f: replace(f, volumes_ready=_anything_runs(f)))
-            wait_s = min(
-                (c.problem.failures * 2.0 for c in self.book.facts[uid].containers.values() if c.problem),
-                default=2.0,
-            )
-            self._queue.add_after(uid, min(wait_s, 30.0))
-            return False
-        self.book.change(uid, lambda f: replace(f, volumes_ready=True))
+            self._event(pod, "Warning", "FailedMount", f"MountVolume.SetUp failed for {message}")
+            failures = facts.volumes_problem.failures + 1 if facts.volumes_problem else 1
+            problem = Problem("FailedMount", message, self._clock.now(), failures)
+            self.book.change(uid, lambda f: replace(f, volumes_problem=problem))
+            return True
+        self.book.change(
+            uid, lambda f: replace(f, volumes_ready=True, volumes_made=True, volumes_problem=None)
+        )
         return True
 
     async def _start_container(self, pod: Pod, step: StartContainer) -> bool:
@@ -312,6 +357,7 @@ class NodeAgent:
                 self.book.change_container(uid, name, lambda c: replace(c, problem=again))
             return True
         probes = probes_of(container)
+        hook = container.lifecycle is not None and container.lifecycle.post_start is not None
         self.book.started(
             uid,
             name,
@@ -321,6 +367,7 @@ class NodeAgent:
             self._clock.now(),
             ready=ProbeKind.READINESS not in probes,
             up=ProbeKind.STARTUP not in probes,
+            starting=hook,
         )
         self._event(pod, "Normal", "Pulled", started.pulled, field=field)
         self._event(pod, "Normal", "Created", f"Container created: {name}", field=field)
@@ -328,9 +375,35 @@ class NodeAgent:
         ending = self.book.facts[uid].container(name).ending
         if ending is not None:
             self._react_to_end(uid, name, ending)
+        elif hook:
+            self._tasks.spawn(
+                self._run_post_start(pod, container, started.container_id, ip), f"hook {uid}/{name}"
+            )
         else:
             self._watch_probes(pod, container, step.attempt, ip, started=False)
         return True
+
+    async def _run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> None:
+        """Run the hook beside the turns, so that the pod can be deleted meanwhile; then the container counts as started."""
+        uid, name = pod.metadata.uid, container.name
+        result = await self._machine.run_post_start(pod, container, container_id, ip)
+        facts = self.book.facts.get(uid)
+        known = facts.container(name) if facts is not None else ContainerFacts(name)
+        if known.container_id != container_id or known.state is not ContainerState.RUNNING:
+            return
+        if result.success:
+            probes = probes_of(container)
+            up, ready = ProbeKind.STARTUP not in probes, ProbeKind.READINESS not in probes
+            self.book.change_container(
+                uid, name, lambda c: replace(c, starting=False, started=up, ready=ready)
+            )
+            if known.stop_asked_at is None:
+                self._watch_probes(pod, container, known.attempt, ip, started=False)
+        else:
+            words = f"PostStartHook failed: {result.output}"
+            self._event(pod, "Warning", "FailedPostStartHook", words, field=_field_of(pod, name))
+            self.book.change_container(uid, name, lambda c: replace(c, unhealthy="postStart hook"))
+        self._queue.add(uid)
 
     async def _stop_container(self, pod: Pod, step: StopContainer) -> bool:
         uid, name = pod.metadata.uid, step.name
@@ -344,13 +417,24 @@ class NodeAgent:
             words = f"Container {name} failed {known.unhealthy}, will be restarted"
         self._event(pod, "Normal", "Killing", words, field=_field_of(pod, name))
         self._prober.forget(uid, name)
+        if pod.metadata.deletion_timestamp and facts.stop_began_at is None:
+            self.book.change(uid, lambda f: replace(f, stop_began_at=self._clock.now()))
         self._tasks.spawn(
-            self._machine.stop_container(
-                pod, find_container(pod, name), known.container_id, facts.ip, step.grace_s
-            ),
+            self._stop(pod, find_container(pod, name), known.container_id, facts.ip, step.grace_s),
             f"stop {uid}/{name}",
         )
         return True
+
+    async def _stop(self, pod: Pod, container: Container, container_id: str, ip: str, grace_s: float) -> None:
+        await self._machine.stop_container(pod, container, container_id, ip, grace_s)
+        now = self._clock.now()
+        self.book.change_container(
+            pod.metadata.uid,
+            container.name,
+            lambda c: (
+                replace(c, signalled_at=now) if c.container_id == container_id and c.stop_asked_at else c
+            ),
+        )
 
     async def _kill_container(self, pod: Pod, step: KillContainer) -> bool:
         uid = pod.metadata.uid
@@ -360,23 +444,13 @@ class NodeAgent:
 
     async def _drain(self, pod: Pod, step: Drain) -> bool:
         uid = pod.metadata.uid
-        if uid in self._draining:
-            return False
-        self._draining.add(uid)
         self.book.change(uid, lambda f: replace(f, drain_began_at=f.drain_began_at or self._clock.now()))
-        self._tasks.spawn(self._drain_until(pod, step.deadline), f"drain {uid}")
+        self._drains.ensure(pod, self.book.facts[uid].ip, step.deadline)
         return False
 
-    async def _drain_until(self, pod: Pod, deadline: float) -> None:
-        uid = pod.metadata.uid
-        try:
-            facts = self.book.facts.get(uid)
-            if facts is not None and facts.ip:
-                await self._machine.drain(pod, facts.ip, max(0.0, deadline - self._clock.now()))
-        finally:
-            self._draining.discard(uid)
-            self.book.change(uid, lambda f: replace(f, drained=True))
-            self._queue.add(uid)
+    def _drained(self, uid: str) -> None:
+        self.book.change(uid, lambda f: replace(f, drained=True))
+        self._queue.add(uid)
 
     async def _release_sandbox(self, pod: Pod, step: ReleaseSandbox) -> bool:
         await self._machine.release_sandbox(pod.metadata.uid)
@@ -391,6 +465,10 @@ class NodeAgent:
         if not self.book.facts[uid].object_gone:
             await self._write_status(uid)
             await self._api.finish_deletion(pod)
+            present = self._api.find(kinds.POD, pod.metadata.namespace, pod.metadata.name)
+            if present is not None and present.metadata.uid == uid:  # finalizers hold it
+                self.book.change(uid, lambda f: replace(f, sandbox_id="", removed=True))
+                return False
         self.book.forget(uid)
         return False
 
@@ -403,6 +481,8 @@ class NodeAgent:
         now = self._clock.now()
 
         def show(current: Pod) -> Pod:
+            if current.metadata.uid != uid:  # the name is another pod's by now
+                return current
             status = compute_status(current, facts, host_ip=self._settings.host_ip, now=now)
             return msgspec.structs.replace(current, status=status)
 
@@ -414,22 +494,13 @@ class NodeAgent:
             if error.reason is not Reason.NOT_FOUND:
                 raise
         for container in all_containers(pod):
-            known = facts.container(container.name)
-            if known.state is ContainerState.EXITED and known.crashes and not pod.metadata.deletion_timestamp:
-                self._back_off(pod, container, facts)
+            if shows_back_off(pod, container, facts.container(container.name)):
+                self._tell_back_off(pod, container)
 
-    def _back_off(self, pod: Pod, container: Container, facts: PodFacts) -> None:
-        if plan_pod(pod, facts, self._clock.now()).state not in (PodState.RUNNING, PodState.INITIALIZING):
-            return
-        words = describe_backoff(pod, container, facts.container(container.name))
+    def _tell_back_off(self, pod: Pod, container: Container) -> None:
         name = f"{pod.metadata.name}_{pod.metadata.namespace}({pod.metadata.uid})"
-        self._event(
-            pod,
-            "Warning",
-            "BackOff",
-            f"Back-off restarting failed container {container.name} in pod {name}" if words else words,
-            field=_field_of(pod, container.name),
-        )
+        words = f"Back-off restarting failed container {container.name} in pod {name}"
+        self._event(pod, "Warning", "BackOff", words, field=_field_of(pod, container.name))
 
     def _event(self, pod: Pod, type: str, reason: str, message: str, *, field: str = "") -> None:
         if not message:
@@ -457,25 +528,6 @@ def find_container(pod: Pod, name: str) -> Container:
         if container.name == name:
             return container
     raise KeyError(name)
-
-
-def names_source(pod: Pod, kind: str, name: str) -> bool:
-    """Say whether a volume of the pod is made of the ConfigMap or Secret `name`."""
-    for volume in pod.spec.volumes:
-        if kind == "ConfigMap" and volume.config_map is not None and volume.config_map.name == name:
-            return True
-        if kind == "Secret" and volume.secret is not None and volume.secret.secret_name == name:
-            return True
-        for part in volume.projected.sources if volume.projected is not None else ():
-            if kind == "ConfigMap" and part.config_map is not None and part.config_map.name == name:
-                return True
-            if kind == "Secret" and part.secret is not None and part.secret.name == name:
-                return True
-    return False
-
-
-def _anything_runs(facts: PodFacts) -> bool:
-    return any(c.state is ContainerState.RUNNING for c in facts.containers.values())
 
 
 def _field_of(pod: Pod, name: str) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pinnace.kube.objects.core_v1 import Pod
-from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem
-from pinnace.node.lifecycle import BACKOFF_RESET_S
+from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, all_containers
+from pinnace.node.lifecycle import BACKOFF_RESET_S, will_restart
 
 
 class PodBook:
@@ -56,10 +56,11 @@ class PodBook:
         *,
         ready: bool,
         up: bool,
+        starting: bool = False,
     ) -> None:
         """An attempt of a container runs. `up`: it has no start-up probe; `ready`: no readiness probe either.
 
-        It has ended already when its end was told before.
+        `starting`: its postStart hook is still to run. It has ended already when its end was told before.
         """
 
         def fn(before: ContainerFacts) -> ContainerFacts:
@@ -73,8 +74,9 @@ class PodBook:
                 image_id=image_id,
                 started_at=now,
                 last=before.ending if again else before.last,
-                ready=ready,
-                started=up,
+                ready=ready and not starting,
+                started=up and not starting,
+                starting=starting,
                 crashes=before.crashes + 1 if again else before.crashes,
             )
 
@@ -102,15 +104,63 @@ class PodBook:
                 ending=ending,
                 ready=False,
                 started=False,
+                starting=False,
                 unhealthy="",
                 stop_asked_at=None,
                 stop_reason="",
+                signalled_at=None,
                 kill_sent=False,
                 crashes=0 if long_run else before.crashes,
             )
 
         self.change_container(uid, name, fn)
         return True
+
+    def got_sandbox(self, uid: str, sandbox_id: str, ip: str) -> None:
+        """The pod has a sandbox. What had ended in an earlier one begins anew in it, init containers first.
+
+        Source: Kubernetes, pkg/kubelet/kuberuntime, computePodActions (a pod whose sandbox is made again).
+        """
+        pod = self.pods[uid]
+
+        def renew(container: Container, known: ContainerFacts) -> ContainerFacts:
+            first = container in pod.spec.init_containers
+            if known.state is not ContainerState.EXITED or not (first or will_restart(pod, container, known)):
+                return known
+            return ContainerFacts(
+                known.name,
+                attempt=known.attempt + 1,
+                restarts=known.restarts + 1,
+                image_id=known.image_id,
+                last=known.ending,
+                crashes=known.crashes,
+            )
+
+        self.change(
+            uid,
+            lambda f: replace(
+                f,
+                sandbox_id=sandbox_id,
+                ip=ip,
+                sandbox_problem=None,
+                volumes_ready=False,  # files of the downward API may name the address
+                containers={
+                    c.name: renew(c, f.containers[c.name])
+                    for c in all_containers(pod)
+                    if c.name in f.containers
+                },
+            ),
+        )
+
+    def eased(self, uid: str, affects: Callable[[ContainerFacts], bool]) -> bool:
+        """Something has changed that containers of a pod may lack: those that it affects need not wait. Were there any?"""
+        facts = self.facts.get(uid)
+        waiting = [c for c in facts.containers.values() if c.problem and affects(c)] if facts else []
+        for known in waiting:
+            assert known.problem is not None
+            eased = replace(known.problem, eased=True)
+            self.change_container(uid, known.name, lambda c, eased=eased: replace(c, problem=eased))  # type: ignore[misc]
+        return bool(waiting)
 
     def stumbled(self, uid: str, name: str, reason: str, message: str, now: float) -> Problem:
         """A container could not start."""

@@ -71,7 +71,7 @@ def compute_environment(
             _require(values, source.config_map_ref.optional, "configmap", source.config_map_ref.name)
         elif source.secret_ref is not None:
             secret = lookups.secret(source.secret_ref.name)
-            values = None if secret is None else {k: _decode(v) for k, v in secret.data.items()}
+            values = None if secret is None else {k: _decode(secret, k) for k in secret.data}
             _require(values, source.secret_ref.optional, "secret", source.secret_ref.name)
         for key, value in (values or {}).items():
             env[source.prefix + key] = value
@@ -163,9 +163,7 @@ def _read_key(source: EnvVarSource, lookups: Lookups) -> str | None:
         reference_ = source.secret_key_ref
         secret = lookups.secret(reference_.name)
         value = (
-            None
-            if secret is None or reference_.key not in secret.data
-            else _decode(secret.data[reference_.key])
+            None if secret is None or reference_.key not in secret.data else _decode(secret, reference_.key)
         )
         return _require_key(
             value, secret is not None, reference_.optional, "secret", reference_.name, reference_.key
@@ -234,8 +232,15 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _decode(value: str) -> str:
-    return base64.b64decode(value).decode(errors="surrogateescape")
+def _decode(secret: Secret, key: str) -> str:
+    """Return a value of a Secret as text. Raises: UserError for one that no variable can hold."""
+    try:
+        return base64.b64decode(secret.data[key]).decode()
+    except UnicodeDecodeError:
+        raise UserError(
+            f'key "{key}" of secret "{secret.metadata.name}" is not UTF-8 text, which a variable must be',
+            hint="mount the secret as a volume",
+        ) from None
 
 
 def _require(values: Mapping[str, str] | None, optional: bool | None, what: str, name: str) -> None:

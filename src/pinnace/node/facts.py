@@ -35,12 +35,16 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a container can't start now, in the words of a waiting state; `failures` counts in a row."""
+    """Why something can't be done now, in the words of a waiting state; `failures` counts in a row.
+
+    `eased` says that what was missing (a Secret, an image) has changed since, so that trying again is worth it at once.
+    """
 
     reason: str
     message: str
     at: float
     failures: int = 1
+    eased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,9 @@ class ContainerFacts:
     """One container of a pod.
 
     `attempt` counts from 0 and names the current instance; `last` is how the instance before it ended, `ending` how the
-    current one did. `ready` and `started` are what the probes said (without a probe: running). `stop_reason` is set
-    once the container has been told to end, at `stop_asked_at`; `kill_sent` once SIGKILL followed.
+    current one did. `ready` and `started` are what the probes said (without a probe: running). `starting` says that the
+    postStart hook has not ended yet. `stop_reason` is set once the container has been told to end, at `stop_asked_at`;
+    `signalled_at` is when the preStop hook was over and the stop signal sent; `kill_sent` once SIGKILL followed.
     """
 
     name: str
@@ -63,26 +68,38 @@ class ContainerFacts:
     last: Ending | None = None
     ready: bool = False
     started: bool = False
+    starting: bool = False
     unhealthy: str = ""
     problem: Problem | None = None
     crashes: int = 0
     stop_asked_at: float | None = None
     stop_reason: str = ""
+    signalled_at: float | None = None
     kill_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """One pod. `drained_at` is when its address had left the Service rules and its connections had ended."""
+    """One pod.
+
+    `volumes_made` says that its volumes were made once, `volumes_ready` that they hold what their sources hold now.
+    `drained` says that its address has left the Service rules and its connections have ended (or had their time);
+    `stop_began_at` is when the first container of the deleted pod was told to end. `removed` says that nothing of the pod
+    is left on this machine, `object_gone` that nothing is left in the API.
+    """
 
     sandbox_id: str = ""
     ip: str = ""
     sandbox_problem: Problem | None = None
     volumes_ready: bool = False
+    volumes_made: bool = False
+    volumes_problem: Problem | None = None
     containers: dict[str, ContainerFacts] = field(default_factory=dict)
     seen_at: float = 0.0
     drain_began_at: float | None = None
     drained: bool = False
+    stop_began_at: float | None = None
+    removed: bool = False
     object_gone: bool = False
 
     def container(self, name: str) -> ContainerFacts:

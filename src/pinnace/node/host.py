@@ -7,7 +7,6 @@ decided in `specs`, `environment` and `volumes`; what was there before a restart
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import signal
@@ -24,11 +23,11 @@ from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.container.exits import ExitFact
 from pinnace.container.logs import LogOptions
 from pinnace.container.plan import Mount
-from pinnace.container.system import mount, unmount
+from pinnace.container.system import unmount
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.adoption import read_facts
-from pinnace.node.checks import Exec, run_hook
+from pinnace.node.checks import CheckResult, Exec, run_hook
 from pinnace.node.environment import Lookups, MissingReference, NodeFacts, compute_environment
 from pinnace.node.facts import PodFacts
 from pinnace.node.machine import Ended, Started, StartFailure
@@ -40,7 +39,8 @@ from pinnace.node.specs import (
     container_id,
     sandbox_id,
 )
-from pinnace.node.volumes import Directory, VolumePlan, make_sub_path, plan_volume, write_volumes
+from pinnace.node.volumes import VolumePlan, make_sub_path, plan_volume, write_volumes
+from pinnace.sandbox.namespaces import find_mounts_below
 from pinnace.sandbox.sandboxes import Sandboxes
 from pinnace.sandbox.spec import ContainerHandle, ContainerSpec
 
@@ -48,6 +48,7 @@ log = logging.getLogger("pinnace.node")
 
 MESSAGE_LIMIT = 4096  # Source: pkg/kubelet/container, MaxContainerTerminationMessageLength
 MESSAGE_LOG_LIMIT = 2048  # Source: same file, MaxContainerTerminationMessageLogLength
+POST_START_TIMEOUT_S = 3600.0  # Kubernetes sets none; a deletion of the pod ends the wait
 SANDBOX_PREFIX = "pod-"
 
 
@@ -108,7 +109,9 @@ class HostMachine:
                 continue
             uid = sandbox.id.removeprefix(SANDBOX_PREFIX)
             handles = self._sandboxes.list_containers(sandbox.id)
-            found[uid] = read_facts(pods.get(uid), sandbox, handles, now)
+            ends = [await self._describe_end(one, one.exit) for one in handles if one.exit is not None]
+            messages = {end.container_id: end.message for end in ends}
+            found[uid] = read_facts(pods.get(uid), sandbox, handles, now, messages)
         for uid, pod in pods.items():
             if uid not in found:
                 found[uid] = read_facts(pod, None, (), now)
@@ -124,8 +127,8 @@ class HostMachine:
         uid = handle.sandbox_id.removeprefix(SANDBOX_PREFIX)
         try:
             message = await self._read_message(uid, handle, fact)
-        except OSError as error:
-            message = f"the termination message can't be read: {error.strerror}"
+        except (OSError, PinnaceError) as error:
+            message = f"the termination message can't be read: {error}"
         return Ended(
             uid,
             handle.spec.name,
@@ -141,7 +144,10 @@ class HostMachine:
 
     async def _read_message(self, uid: str, handle: ContainerHandle, fact: ExitFact) -> str:
         path = self._message_file(uid, handle.id)
-        text = path.read_bytes()[:MESSAGE_LIMIT].decode(errors="replace") if path.exists() else ""
+        text = ""
+        if path.exists():
+            with path.open("rb") as file:
+                text = file.read(MESSAGE_LIMIT).decode(errors="replace")
         policy = handle.spec.labels.get(MESSAGE_POLICY_LABEL)
         if text or policy != "FallbackToLogsOnError" or fact.exit_code == 0:
             return text
@@ -158,10 +164,14 @@ class HostMachine:
         uid = pod.metadata.uid
         plans, failures = self._plan_volumes(pod, ip)
         group = pod.spec.security_context.fs_group if pod.spec.security_context else None
-        made = await asyncio.to_thread(_make_volumes, self._folder(uid) / "volumes", plans, group)
+        made = await asyncio.to_thread(self._write_volumes, uid, plans, group)
         self._volumes[uid] = {**self._volumes.get(uid, {}), **made}
         if failures:
             raise failures[0]
+
+    def _write_volumes(self, uid: str, plans: tuple[VolumePlan, ...], group: int | None) -> dict[str, Path]:
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)  # Secrets lie below
+        return write_volumes(self._folder(uid) / "volumes", plans, group=group)
 
     def _plan_volumes(self, pod: Pod, ip: str) -> tuple[tuple[VolumePlan, ...], list[UserError]]:
         """Return the plans of all volumes that can be made, and why the others can't: one must not hold up the others."""
@@ -181,9 +191,7 @@ class HostMachine:
     async def remove_pod(self, uid: str) -> None:
         await self._sandboxes.remove_sandbox(sandbox_id(uid))
         self._volumes.pop(uid, None)
-        folder = self._folder(uid)
-        if folder.exists():
-            await asyncio.to_thread(remove_folder, folder)
+        await asyncio.to_thread(remove_folder, self._folder(uid))
 
     async def drain(self, pod: Pod, ip: str, timeout_s: float) -> None:
         began = self._clock.monotonic()
@@ -210,7 +218,6 @@ class HostMachine:
         except HostError as error:
             await self._sandboxes.remove_container(spec.id)
             raise StartFailure("RunContainerError", error.stderr or error.message, hint=error.hint) from error
-        await self._run_post_start(pod, container, spec.id, ip)
         if attempt > 0:
             await self._forget_attempts(uid, container.name, attempt)
         pulled = f'Container image "{container.image}" already present on machine'
@@ -277,20 +284,12 @@ class HostMachine:
                 return replace(one, source=str(make_sub_path(root, source)))
         return one
 
-    async def _run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> None:
+    async def run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> CheckResult:
         hook = container.lifecycle.post_start if container.lifecycle else None
         if hook is None:
-            return
-        result = await run_hook(hook, container, ip, self._exec_in(container_id), timeout_s=300.0)
-        if not result.success:
-            self._sandboxes.kill(container_id, signal.SIGKILL)
-            await self._api.record_event(
-                pod,
-                "Warning",
-                "FailedPostStartHook",
-                f"PostStartHook failed: {result.output}",
-                component="kubelet",
-            )
+            return CheckResult(True)
+        execute = self._exec_in(container_id)
+        return await run_hook(hook, container, ip, execute, timeout_s=POST_START_TIMEOUT_S)
 
     async def _forget_attempts(self, uid: str, name: str, attempt: int) -> None:
         """Remove earlier attempts; the log of the last one stays for `kubectl logs --previous`."""
@@ -363,20 +362,19 @@ class HostMachine:
         )
 
 
-def _make_volumes(root: Path, plans: tuple[VolumePlan, ...], group: int | None) -> dict[str, Path]:
-    for plan in plans:
-        place = root / plan.name
-        if isinstance(plan, Directory) and plan.memory_bytes is not None and not place.is_mount():
-            place.mkdir(parents=True, exist_ok=True)
-            size = f"size={plan.memory_bytes}," if plan.memory_bytes else ""
-            mount("tmpfs", str(place), "tmpfs", data=f"{size}mode=1777")
-    return write_volumes(root, plans, group=group)
-
-
 def remove_folder(folder: Path) -> None:
-    """Remove a pod's files, after unmounting what is mounted among them."""
-    for place in (folder / "volumes").glob("*"):
-        if place.is_mount():
-            with contextlib.suppress(OSError, HostError):
-                unmount(str(place))
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a pod's files. What is mounted among them is unmounted before, never removed: a container may have mounted it.
+
+    Raises: HostError when something stays.
+    """
+    try:
+        for place in find_mounts_below(folder):
+            unmount(place)
+        if left := find_mounts_below(folder):
+            raise HostError(f"{left[0]} is still mounted", hint=f"umount {left[0]}")
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise HostError(
+            f"{error.filename or folder} can't be removed: {error.strerror}", errno=error.errno
+        ) from error

@@ -15,7 +15,7 @@ from enum import Enum
 
 from pinnace.base.times import parse_time
 from pinnace.kube.objects.core_v1 import Container, Pod
-from pinnace.node.facts import ContainerFacts, ContainerState, PodFacts, all_containers, is_sidecar
+from pinnace.node.facts import ContainerFacts, ContainerState, PodFacts, Problem, all_containers, is_sidecar
 
 BACKOFF_FIRST_S = 10.0  # Source: pkg/kubelet/kubelet.go, backOffPeriod
 BACKOFF_MAX_S = 300.0  # Source: pkg/kubelet/kubelet.go, MaxCrashLoopBackOff
@@ -25,6 +25,12 @@ PROBLEM_FIRST_S = (
 )
 DEFAULT_GRACE_S = 30.0  # Source: core/v1, DefaultTerminationGracePeriodSeconds
 DRAIN_SHARE = 0.5  # of the grace period: what is left belongs to the process that gets SIGTERM
+LEAST_GRACE_S = (
+    2.0  # Source: pkg/kubelet/kuberuntime, minimumGracePeriodInSeconds: whoever comes late still gets this
+)
+HOOK_EXTRA_S = (
+    2.0  # Source: Kubernetes, "Container Lifecycle Hooks": once, when preStop used the whole grace period
+)
 
 
 class PodState(Enum):
@@ -136,9 +142,14 @@ def read_state(pod: Pod, facts: PodFacts) -> PodState:
 
 
 def is_initialized(pod: Pod, facts: PodFacts) -> bool:
-    """Say whether all init containers have done their part: ended with 0, or (sidecars) started."""
-    if any(facts.container(c.name).state is not ContainerState.ABSENT for c in pod.spec.containers):
-        return True
+    """Say whether all init containers have done their part: ended with 0, or (sidecars) started.
+
+    A container that has started, and will go on, shows that they had: a sidecar that ends later takes nothing back.
+    """
+    for container in pod.spec.containers:
+        known = facts.container(container.name)
+        if known.state is not ContainerState.ABSENT and not _ended_for_good(pod, known):
+            return True
     return all(_init_done(c, facts.container(c.name)) for c in pod.spec.init_containers)
 
 
@@ -173,6 +184,15 @@ def compute_problem_wait_s(failures: int) -> float:
     return float(min(BACKOFF_MAX_S, PROBLEM_FIRST_S * 2.0 ** min(max(failures, 1) - 1, 20)))
 
 
+def will_restart(pod: Pod, container: Container, known: ContainerFacts) -> bool:
+    """Say whether a container that has ended as `known` says is started again."""
+    if is_sidecar(container):
+        return True
+    if container in pod.spec.init_containers:
+        return _code(known) != 0 and pod.spec.restart_policy != "Never"
+    return not _ended_for_good(pod, known)
+
+
 def grace_of(pod: Pod) -> float:
     """Return the pod's grace period: that of its deletion if there is one, else that of its spec. Units: seconds."""
     for value in (pod.metadata.deletion_grace_period_seconds, pod.spec.termination_grace_period_seconds):
@@ -187,20 +207,16 @@ Planned = tuple[list[Step], float | None]
 
 
 def _plan_new(pod: Pod, facts: PodFacts, now: float) -> Planned:
-    problem = facts.sandbox_problem
-    if problem is not None:
-        wait_s = problem.at + compute_problem_wait_s(problem.failures) - now
-        if wait_s > 0:
-            return [], wait_s
-    return [MakeSandbox()], None
+    wait_s = _problem_wait_s(facts.sandbox_problem, now)
+    return ([], wait_s) if wait_s > 0 else ([MakeSandbox()], None)
 
 
 def _plan_initializing(pod: Pod, facts: PodFacts, now: float) -> Planned:
-    steps = _ready_volumes(facts)
-    waits: list[float | None] = []
-    for container in pod.spec.init_containers:
+    may_start, (steps, volumes_wait_s) = _plan_volumes(facts, now)
+    waits = [volumes_wait_s]
+    for container in pod.spec.init_containers if not steps else ():
         known = facts.container(container.name)
-        more, wait_s = _plan_container(pod, container, known, now)
+        more, wait_s = _plan_container(pod, container, known, now, may_start=may_start)
         steps += more
         waits.append(wait_s)
         if not _init_done(container, known):
@@ -209,12 +225,13 @@ def _plan_initializing(pod: Pod, facts: PodFacts, now: float) -> Planned:
 
 
 def _plan_running(pod: Pod, facts: PodFacts, now: float) -> Planned:
-    steps = _ready_volumes(facts)
-    waits: list[float | None] = []
-    for container in all_containers(pod):
+    may_start, (steps, volumes_wait_s) = _plan_volumes(facts, now)
+    waits = [volumes_wait_s]
+    for container in all_containers(pod) if not steps else ():
         if container in pod.spec.init_containers and not is_sidecar(container):
             continue
-        more, wait_s = _plan_container(pod, container, facts.container(container.name), now)
+        known = facts.container(container.name)
+        more, wait_s = _plan_container(pod, container, known, now, may_start=may_start)
         steps += more
         waits.append(wait_s)
     return steps, _soonest(waits)
@@ -224,9 +241,9 @@ def _plan_finished(pod: Pod, facts: PodFacts, now: float) -> Planned:
     """Sidecars end when the others have."""
     steps: list[Step] = []
     waits: list[float | None] = []
-    for name, known in facts.containers.items():
+    for known in facts.containers.values():
         if known.state is ContainerState.RUNNING:
-            more, wait_s = _plan_stop(name, known, "PodFinished", grace_of(pod), now)
+            more, wait_s = _plan_stop(pod, known, "PodFinished", grace_of(pod), now)
             steps += more
             waits.append(wait_s)
     if facts.sandbox_id and not any(c.state is ContainerState.RUNNING for c in facts.containers.values()):
@@ -240,23 +257,28 @@ def _plan_draining(pod: Pod, facts: PodFacts, now: float) -> Planned:
 
 
 def _plan_stopping(pod: Pod, facts: PodFacts, now: float) -> Planned:
-    """Containers end together; sidecars after them, in reverse order."""
-    left_s = 0.0 if facts.object_gone else _grace_left(pod, facts, now)
+    """Containers end together; sidecars after them, in reverse order, in what time they left (but a little always)."""
+    grace_s = 0.0 if facts.object_gone else _grace_to_stop(pod, facts, now)
+    ends_at = (facts.stop_began_at if facts.stop_began_at is not None else now) + grace_s
     steps: list[Step] = []
     waits: list[float | None] = []
     sidecars = [c.name for c in pod.spec.init_containers if is_sidecar(c)]
     running = [n for n, c in facts.containers.items() if c.state is ContainerState.RUNNING]
     mains = [name for name in running if name not in sidecars]
     turn = mains or [name for name in reversed(sidecars) if name in running][:1]
-    for name in turn if left_s > 0 else running:
-        more, wait_s = _plan_stop(name, facts.container(name), "PodDeleted", left_s, now)
+    for name in turn if grace_s > 0 else running:
+        known = facts.container(name)
+        asked_at = known.stop_asked_at if known.stop_asked_at is not None else now
+        its_s = max(LEAST_GRACE_S, ends_at - asked_at) if name in sidecars and grace_s > 0 else grace_s
+        more, wait_s = _plan_stop(pod, known, "PodDeleted", its_s, now)
         steps += more
         waits.append(wait_s)
     return steps, _soonest(waits)
 
 
 def _plan_removing(pod: Pod, facts: PodFacts, now: float) -> Planned:
-    return [RemovePod()], None
+    """An object that finalizers hold stays, though nothing of it is left here."""
+    return ([], None) if facts.removed and not facts.object_gone else ([RemovePod()], None)
 
 
 STATES: dict[PodState, Callable[[Pod, PodFacts, float], Planned]] = {
@@ -273,18 +295,22 @@ STATES: dict[PodState, Callable[[Pod, PodFacts, float], Planned]] = {
 # --- one container -----------------------------------------------------------------------------------------------
 
 
-def _plan_container(pod: Pod, container: Container, known: ContainerFacts, now: float) -> Planned:
+def _plan_container(
+    pod: Pod, container: Container, known: ContainerFacts, now: float, *, may_start: bool
+) -> Planned:
     if known.state is ContainerState.RUNNING:
         if known.unhealthy or known.stop_asked_at is not None:
-            return _plan_stop(container.name, known, known.unhealthy or known.stop_reason, grace_of(pod), now)
+            grace_s = _grace_of_restart(pod, container, known)
+            return _plan_stop(pod, known, known.unhealthy or known.stop_reason, grace_s, now)
         return [], None
-    if known.problem is not None:
-        wait_s = known.problem.at + compute_problem_wait_s(known.problem.failures) - now
-        if wait_s > 0:
-            return [], wait_s
+    if not may_start:
+        return [], None
+    wait_s = _problem_wait_s(known.problem, now)
+    if wait_s > 0:
+        return [], wait_s
     if known.state is ContainerState.ABSENT:
         return [StartContainer(container.name, known.attempt)], None
-    if not _restarts(pod, container, known):
+    if not will_restart(pod, container, known):
         return [], None
     assert known.ending is not None
     wait_s = known.ending.finished_at + compute_backoff_s(known.crashes) - now
@@ -293,23 +319,29 @@ def _plan_container(pod: Pod, container: Container, known: ContainerFacts, now: 
     return [StartContainer(container.name, known.attempt + 1)], None
 
 
-def _plan_stop(name: str, known: ContainerFacts, reason: str, grace_s: float, now: float) -> Planned:
+def _plan_stop(pod: Pod, known: ContainerFacts, reason: str, grace_s: float, now: float) -> Planned:
     if known.stop_asked_at is None:
-        return [StopContainer(name, reason, grace_s)], None
-    left_s = known.stop_asked_at + grace_s - now
-    if left_s > 0:
-        return [], left_s
-    return ([], 1.0) if known.kill_sent else ([KillContainer(name)], None)
+        return [StopContainer(known.name, reason, grace_s)], None
+    due = known.stop_asked_at + grace_s
+    if grace_s > 0 and _has_pre_stop(pod, known.name):
+        signalled_in_time = known.signalled_at is not None and known.signalled_at < due
+        due += 0.0 if signalled_in_time else HOOK_EXTRA_S
+    if due > now:
+        return [], due - now
+    return ([], 1.0) if known.kill_sent else ([KillContainer(known.name)], None)
 
 
-def _restarts(pod: Pod, container: Container, known: ContainerFacts) -> bool:
-    if is_sidecar(container):
-        return True
-    if container in pod.spec.init_containers:
-        return _code(known) != 0 and pod.spec.restart_policy != "Never"
-    if pod.spec.restart_policy == "Never":
-        return False
-    return pod.spec.restart_policy != "OnFailure" or _code(known) != 0
+def _grace_of_restart(pod: Pod, container: Container, known: ContainerFacts) -> float:
+    """Return the grace of a container that a probe has failed: the probe's own, if it has one."""
+    probes = {"liveness probe": container.liveness_probe, "startup probe": container.startup_probe}
+    probe = probes.get(known.unhealthy or known.stop_reason)
+    own = probe.termination_grace_period_seconds if probe is not None else None
+    return grace_of(pod) if own is None else float(own)
+
+
+def _has_pre_stop(pod: Pod, name: str) -> bool:
+    container = next(c for c in all_containers(pod) if c.name == name)
+    return container.lifecycle is not None and container.lifecycle.pre_stop is not None
 
 
 def _ended_for_good(pod: Pod, known: ContainerFacts) -> bool:
@@ -338,20 +370,35 @@ def _code(known: ContainerFacts) -> int:
     return known.ending.exit_code if known.ending is not None else 0
 
 
-def _ready_volumes(facts: PodFacts) -> list[Step]:
-    return [] if facts.volumes_ready else [PrepareVolumes()]
+def _plan_volumes(facts: PodFacts, now: float) -> tuple[bool, Planned]:
+    """Return whether containers may start, and what is done about the volumes: before anything else is planned.
+
+    Volumes that were made once, and can't be brought up to date now, keep nobody from starting.
+    """
+    if facts.volumes_ready:
+        return True, ([], None)
+    wait_s = _problem_wait_s(facts.volumes_problem, now)
+    if wait_s <= 0:
+        return False, ([PrepareVolumes()], None)
+    return facts.volumes_made, ([], wait_s)
 
 
-def _grace_left(pod: Pod, facts: PodFacts, now: float) -> float:
-    """Return what is left of the grace period, which began with the deletion; at least what draining left of it."""
+def _problem_wait_s(problem: Problem | None, now: float) -> float:
+    if problem is None or problem.eased:
+        return 0.0
+    return max(0.0, problem.at + compute_problem_wait_s(problem.failures) - now)
+
+
+def _grace_to_stop(pod: Pod, facts: PodFacts, now: float) -> float:
+    """Return how long the containers of a deleted pod have from their first being told to end.
+
+    The grace period began with the deletion; draining has taken a share of it, but what it had to leave is left.
+    """
     grace_s = grace_of(pod)
     deleted_at = (
         parse_time(pod.metadata.deletion_timestamp) - grace_s if pod.metadata.deletion_timestamp else now
     )
-    asked = min(
-        (c.stop_asked_at for c in facts.containers.values() if c.stop_asked_at is not None), default=None
-    )
-    began = asked if asked is not None else now
+    began = facts.stop_began_at if facts.stop_began_at is not None else now
     return max(0.0, min(grace_s, max(grace_s - (began - deleted_at), grace_s * (1 - DRAIN_SHARE))))
 
 

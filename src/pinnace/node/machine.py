@@ -1,6 +1,6 @@
 """What the agent needs of the machine: a Protocol, and the values that cross it.
 
-`sandboxes.py` implements it with real containers; tests and the simulator implement it with pretended ones.
+`host.py` implements it with real containers; tests and the simulator implement it with pretended ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pinnace.base.errors import PinnaceError
 from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.node.checks import CheckResult
 from pinnace.node.facts import PodFacts
 
 
@@ -69,10 +70,14 @@ class PodMachine(Protocol):
         """Create and start a container. Raises: StartFailure."""
         ...
 
+    async def run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> CheckResult:
+        """Run the postStart hook of a container that has one."""
+        ...
+
     async def stop_container(
         self, pod: Pod, container: Container, container_id: str, ip: str, grace_s: float
     ) -> None:
-        """Run the preStop hook, then send the stop signal; with no grace, SIGKILL."""
+        """Run the preStop hook, for `grace_s` at most, then send the stop signal; with no grace, SIGKILL."""
         ...
 
     async def kill_container(self, container_id: str) -> None:

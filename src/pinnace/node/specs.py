@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pinnace.api.defaults.qos import compute_qos_class
 from pinnace.base.errors import UserError
 from pinnace.container.cgroup import Limits
 from pinnace.container.plan import Mount, bind
@@ -18,10 +19,11 @@ from pinnace.kube.objects.core_v1 import Container, Pod, PodSecurityContext, Sec
 from pinnace.kube.quantity import cpu_milli, to_bytes
 from pinnace.node.environment import expand
 from pinnace.node.facts import all_containers
-from pinnace.node.status import compute_qos
 from pinnace.sandbox.spec import ContainerSpec, HostEntry, SandboxSpec
 
-MESSAGE_POLICY_LABEL = "io.kubernetes.container.terminationMessagePolicy"  # Source: pkg/kubelet/kuberuntime/labels.go
+MESSAGE_POLICY_LABEL = (
+    "io.kubernetes.container.terminationMessagePolicy"  # Source: pkg/kubelet/kuberuntime/labels.go
+)
 TERMINATION_PATH = "/dev/termination-log"  # Source: core/v1, TerminationMessagePathDefault
 MAX_NAMESERVERS = 3  # what libc reads
 OOM_GUARANTEED, OOM_BEST_EFFORT = -997, 1000  # Source: pkg/kubelet/qos/policy.go
@@ -232,7 +234,7 @@ def compute_oom_score(pod: Pod, container: Container, node_memory_bytes: int) ->
 
     Source: Kubernetes, pkg/kubelet/qos/policy.go. Example: a Burstable request of half of the memory gives 500.
     """
-    qos = pod.status.qos_class or compute_qos(pod)
+    qos = pod.status.qos_class or compute_qos_class(pod.spec)
     if qos == "Guaranteed":
         return OOM_GUARANTEED
     if qos == "BestEffort":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from pinnace.api.defaults.qos import compute_qos_class
 from pinnace.base.times import render_time
 from pinnace.kube.objects.core_v1 import (
     Container,
@@ -25,7 +26,13 @@ from pinnace.kube.objects.core_v1 import (
     ContainerState as ContainerStateStatus,
 )
 from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, is_sidecar
-from pinnace.node.lifecycle import compute_backoff_s, failed_for_good, is_finished, is_initialized
+from pinnace.node.lifecycle import (
+    compute_backoff_s,
+    failed_for_good,
+    is_finished,
+    is_initialized,
+    will_restart,
+)
 
 CONTAINER_ID_PREFIX = "pinnace://"
 
@@ -46,7 +53,7 @@ def compute_status(pod: Pod, facts: PodFacts, *, host_ip: str, now: float) -> Po
         pod_ip=ip,
         pod_ips=(PodIP(ip=ip),) if ip else (),
         start_time=pod.status.start_time or render_time(facts.seen_at or now),
-        qos_class=pod.status.qos_class or compute_qos(pod),
+        qos_class=pod.status.qos_class or compute_qos_class(pod.spec),
         init_container_statuses=tuple(
             _container_status(pod, c, facts.container(c.name), facts, init=True)
             for c in pod.spec.init_containers
@@ -58,34 +65,40 @@ def compute_status(pod: Pod, facts: PodFacts, *, host_ip: str, now: float) -> Po
 
 
 def compute_phase(pod: Pod, facts: PodFacts) -> str:
-    """Return the phase. A pod stays Pending until its init containers are done and one container has started."""
+    """Return the phase. A pod is Pending until its init containers are done and one container has started once."""
     if pod.status.phase in ("Succeeded", "Failed"):
         return pod.status.phase
     if is_finished(pod, facts):
         return "Failed" if failed_for_good(pod, facts) else "Succeeded"
     if pod.metadata.deletion_timestamp and _nothing_runs(facts) and facts.containers:
         return "Failed" if failed_for_good(pod, facts) else "Succeeded"
-    started = any(facts.container(c.name).state is not ContainerState.ABSENT for c in pod.spec.containers)
-    return "Running" if started else "Pending"
-
-
-def compute_qos(pod: Pod) -> str:
-    """Return the quality-of-service class. Source: Kubernetes, "Pod Quality of Service Classes"."""
-    containers = (*pod.spec.init_containers, *pod.spec.containers)
-    named = [(c.resources.requests, c.resources.limits) for c in containers]
-    if not any({"cpu", "memory"} & {*requests, *limits} for requests, limits in named):
-        return "BestEffort"
-    guaranteed = all(
-        key in limits and str(requests.get(key, limits[key])) == str(limits[key])
-        for requests, limits in named
-        for key in ("cpu", "memory")
-    )
-    return "Guaranteed" if guaranteed else "Burstable"
+    if not is_initialized(pod, facts):
+        return "Pending"
+    return "Running" if any(_has_started(facts.container(c.name)) for c in pod.spec.containers) else "Pending"
 
 
 def is_container_ready(known: ContainerFacts) -> bool:
     """Say whether a container counts as ready."""
     return known.state is ContainerState.RUNNING and known.started and known.ready
+
+
+def shows_back_off(pod: Pod, container: Container, known: ContainerFacts) -> bool:
+    """Say whether a container that has ended is shown as waiting for its next start, with its end as the last state."""
+    if known.state is not ContainerState.EXITED or known.crashes == 0:
+        return False
+    if pod.metadata.deletion_timestamp or pod.status.phase in ("Succeeded", "Failed"):
+        return False
+    return will_restart(pod, container, known)
+
+
+def shows_end_as_last(pod: Pod, container: Container, known: ContainerFacts) -> bool:
+    """Say whether the end of the current attempt is the last state already: the container is shown as waiting."""
+    ended = known.state is ContainerState.EXITED
+    return ended and (known.problem is not None or shows_back_off(pod, container, known))
+
+
+def _has_started(known: ContainerFacts) -> bool:
+    return (known.state is not ContainerState.ABSENT and not known.starting) or known.last is not None
 
 
 def _nothing_runs(facts: PodFacts) -> bool:
@@ -103,6 +116,8 @@ def _container_status(
         known.state is ContainerState.EXITED and known.ending is not None and known.ending.exit_code == 0
     )
     ready = ended_well if init and not is_sidecar(container) else is_container_ready(known)
+    state = _state(pod, container, known, facts, init=init)
+    last = known.ending if shows_end_as_last(pod, container, known) else known.last
     return ContainerStatus(
         name=container.name,
         image=container.image,
@@ -111,40 +126,26 @@ def _container_status(
         ready=ready,
         started=running and known.started,
         restart_count=known.restarts,
-        state=_state(pod, container, known, facts, init=init),
-        last_state=ContainerStateStatus(terminated=_terminated(known.last))
-        if known.last
-        else ContainerStateStatus(),
+        state=state,
+        last_state=ContainerStateStatus(terminated=_terminated(last) if last is not None else None),
     )
 
 
 def _state(
     pod: Pod, container: Container, known: ContainerFacts, facts: PodFacts, *, init: bool
 ) -> ContainerStateStatus:
-    if known.state is ContainerState.RUNNING:
+    if known.state is ContainerState.RUNNING and not known.starting:
         return ContainerStateStatus(running=ContainerStateRunning(started_at=render_time(known.started_at)))
     if known.problem is not None:
         return _waiting(known.problem.reason, known.problem.message)
     if known.state is ContainerState.EXITED:
         assert known.ending is not None
-        if _waits_to_restart(pod, container, known, init=init):
+        if shows_back_off(pod, container, known):
             return _waiting("CrashLoopBackOff", describe_backoff(pod, container, known))
         return ContainerStateStatus(terminated=_terminated(known.ending))
     if not init and pod.spec.init_containers and not is_initialized(pod, facts):
         return _waiting("PodInitializing", "")
     return _waiting("PodInitializing" if init else "ContainerCreating", "")
-
-
-def _waits_to_restart(pod: Pod, container: Container, known: ContainerFacts, *, init: bool) -> bool:
-    if pod.metadata.deletion_timestamp or known.ending is None or known.crashes == 0:
-        return False
-    failed = known.ending.exit_code != 0
-    if is_sidecar(container):
-        return True
-    if init:
-        return failed and pod.spec.restart_policy != "Never"
-    policy = pod.spec.restart_policy
-    return policy == "Always" or policy == "" or (policy == "OnFailure" and failed)
 
 
 def describe_backoff(pod: Pod, container: Container, known: ContainerFacts) -> str:
@@ -183,21 +184,15 @@ def _terminated(ending: Ending) -> ContainerStateTerminated:
 
 
 def _conditions(pod: Pod, facts: PodFacts, *, done: bool, phase: str) -> list[PodCondition]:
-    initialized = is_initialized(pod, facts) or phase == "Succeeded"
+    began = any(facts.container(c.name).state is not ContainerState.ABSENT for c in pod.spec.containers)
+    initialized = began or is_initialized(pod, facts) or phase == "Succeeded"
     containers_ready = _condition_of_containers("ContainersReady", pod, facts, done=done, phase=phase)
     ready = containers_ready
     gates = [g.condition_type for g in pod.spec.readiness_gates]
     if ready.status == "True" and gates:
-        passed = {c.type for c in pod.status.conditions if c.status == "True"}
-        missing = [gate for gate in gates if gate not in passed]
+        missing = [words for gate in gates if (words := _describe_gate(pod, gate))]
         if missing:
-            ready = PodCondition(
-                status="False",
-                reason="ReadinessGatesNotReady",
-                message="; ".join(
-                    f'corresponding condition of pod readiness gate "{g}" does not exist.' for g in missing
-                ),
-            )
+            ready = PodCondition(status="False", reason="ReadinessGatesNotReady", message=", ".join(missing))
     unfinished = [
         c.name
         for c in pod.spec.init_containers
@@ -237,6 +232,16 @@ def _condition_of_containers(kind: str, pod: Pod, facts: PodFacts, *, done: bool
         return PodCondition(type=kind, status="True")
     message = f"containers with unready status: [{' '.join(unready)}]"
     return PodCondition(type=kind, status="False", reason="ContainersNotReady", message=message)
+
+
+def _describe_gate(pod: Pod, gate: str) -> str:
+    """Return why a readiness gate is closed; "" when it is open. Source: pkg/kubelet/status, GeneratePodReadyCondition."""
+    condition = _find(pod.status.conditions, gate)
+    if condition is None:
+        return f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+    if condition.status != "True":
+        return f'the status of pod readiness gate "{gate}" is not "True", but {condition.status}'
+    return ""
 
 
 def _ended_with_zero(known: ContainerFacts) -> bool:

@@ -20,6 +20,7 @@ from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.book import PodBook
 from pinnace.node.facts import ContainerFacts, ContainerState, all_containers
 from pinnace.node.specs import sandbox_id
+from pinnace.node.status import shows_end_as_last
 from pinnace.sandbox.namespaces import run_in_own_thread
 from pinnace.sandbox.sandboxes import Sandboxes
 
@@ -52,12 +53,13 @@ class PodStreams:
             limit_bytes=options.limit_bytes,
         )
         attempt = known.attempt
-        if options.previous or (known.state is ContainerState.ABSENT and known.attempt > 0):
+        waits = shows_end_as_last(pod, container, known)
+        if options.previous and not waits and known.last is None:
+            raise _bad_request(
+                f'previous terminated container "{container.name}" in pod "{pod.metadata.name}" not found'
+            )
+        if (options.previous and not waits) or (known.state is ContainerState.ABSENT and known.attempt > 0):
             attempt = known.attempt - 1
-            if options.previous and known.last is None:
-                raise _bad_request(
-                    f'previous terminated container "{container.name}" in pod "{pod.metadata.name}" not found'
-                )
         elif known.state is ContainerState.ABSENT:
             raise _bad_request(
                 f'container "{container.name}" in pod "{pod.metadata.name}" is waiting to start: {_waiting(pod, container, known)}'

@@ -9,14 +9,16 @@ It must never touch anything outside the pod's own folder, except to make a host
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pinnace.base.errors import UserError
+from pinnace.container import system
 from pinnace.kube.objects.core_v1 import (
     ConfigMap,
     DownwardAPIVolumeFile,
@@ -74,6 +76,22 @@ def plan_volume(volume: Volume, pod: Pod, *, pod_ip: str, node: NodeFacts, looku
 
     Raises: MissingReference for a ConfigMap, Secret or key that isn't there; UserError for a type that isn't supported.
     """
+    with _naming(volume.name):
+        return _plan_volume(volume, pod, pod_ip, node, lookups)
+
+
+@contextlib.contextmanager
+def _naming(volume: str) -> Iterator[None]:
+    """Say in errors which volume they are about, in the kubelet's words."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f'volume "{volume}" : {error.message}', error.hint) from error
+    except OSError as error:
+        raise UserError(f'volume "{volume}" : {error.filename or ""} {error.strerror}') from error
+
+
+def _plan_volume(volume: Volume, pod: Pod, pod_ip: str, node: NodeFacts, lookups: Lookups) -> VolumePlan:
     if volume.empty_dir is not None:
         in_memory = volume.empty_dir.medium == "Memory"
         limit = to_bytes(volume.empty_dir.size_limit) if volume.empty_dir.size_limit else 0
@@ -109,6 +127,11 @@ def plan_volume(volume: Volume, pod: Pod, *, pod_ip: str, node: NodeFacts, looku
                 )
             if part.downward_api is not None:
                 files += _downward_files(part.downward_api.items, mode, pod, pod_ip, node)
+            if not any((part.config_map, part.secret, part.downward_api)):
+                raise UserError(
+                    "a projected source has a type that is not supported",
+                    hint="supported: configMap, secret, downwardAPI",
+                )
         return Files(volume.name, tuple(files))
     raise UserError(
         f"volume {volume.name!r} has a type that is not supported",
@@ -178,10 +201,14 @@ def _downward_files(
 def write_volumes(root: Path, plans: tuple[VolumePlan, ...], *, group: int | None = None) -> dict[str, Path]:
     """Make the volumes under `root` and return where each of them is.
 
-    Existing ones are kept: an emptyDir keeps its contents, files are replaced at one stroke if they differ.
-    Raises: UserError for a hostPath that isn't what its type says; OSError.
+    Existing ones are kept: an emptyDir keeps its contents and the mode that a container has given it, files are
+    replaced at one stroke if they differ. Raises: UserError, naming the volume.
     """
-    return {plan.name: _write_volume(root / plan.name, plan, group) for plan in plans}
+    places = {}
+    for plan in plans:
+        with _naming(plan.name):
+            places[plan.name] = _write_volume(root / plan.name, plan, group)
+    return places
 
 
 def make_sub_path(root: Path, path: Path) -> Path:
@@ -205,10 +232,8 @@ def make_sub_path(root: Path, path: Path) -> Path:
 def _write_volume(place: Path, plan: VolumePlan, group: int | None) -> Path:
     match plan:
         case Directory():
-            place.mkdir(parents=True, exist_ok=True)
-            place.chmod(0o2777 if group is not None else 0o777)
-            if group is not None:
-                os.chown(place, -1, group)
+            if not place.exists() or (plan.memory_bytes is not None and not place.is_mount()):
+                _make_directory(place, plan, group)
             return place
         case Files():
             place.mkdir(parents=True, exist_ok=True)
@@ -216,6 +241,17 @@ def _write_volume(place: Path, plan: VolumePlan, group: int | None) -> Path:
             return place
         case HostPath():
             return _check_host_path(plan)
+
+
+def _make_directory(place: Path, plan: Directory, group: int | None) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    if plan.memory_bytes is not None:
+        system.mount(
+            "tmpfs", str(place), "tmpfs", data=f"size={plan.memory_bytes}" if plan.memory_bytes else ""
+        )
+    if group is not None:
+        os.chown(place, -1, group)
+    place.chmod(0o2777 if group is not None else 0o777)  # after chown, which takes the bit away
 
 
 def _write_files(place: Path, files: tuple[File, ...], group: int | None) -> None:

@@ -53,6 +53,10 @@ def running(
     )
 
 
+def absent(name: str = "app", **more: Any) -> ContainerFacts:
+    return ContainerFacts(name, **more)
+
+
 def ended(name: str = "app", code: int = 0, *, at: float = 0.0, **more: Any) -> ContainerFacts:
     ending = Ending(f"{name}-id", code, started_at=at - 1, finished_at=at, oom_killed=more.pop("oom", False))
     return ContainerFacts(name, state=ContainerState.EXITED, container_id=f"{name}-id", ending=ending, **more)

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from pinnace.base.clock import Clock
+from pinnace.base.errors import UserError
 from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.node.checks import CheckResult
 from pinnace.node.facts import PodFacts
 from pinnace.node.machine import Ended, Started, StartFailure
 from pinnace.node.specs import container_id, sandbox_id
@@ -19,6 +21,12 @@ class FakeMachine:
         self.clock = clock
         self.log: list[str] = []
         self.missing_images: set[str] = set()
+        self.missing_sources: set[str] = set()
+        self.broken_volumes = ""
+        self.left: dict[str, PodFacts] = {}
+        self.hook = CheckResult(True)
+        self.hook_s = 0.0
+        self.drain_s = 1.0
         self.stubborn: set[str] = set()
         self.ends_at_once: set[str] = set()
         self.running: dict[str, tuple[str, str]] = {}
@@ -29,7 +37,7 @@ class FakeMachine:
         self._ends.put_nowait(Ended(uid, name, container, code, self.clock.now(), oom_killed=oom))
 
     async def adopt(self, pods: Mapping[str, Pod]) -> dict[str, PodFacts]:
-        return {}
+        return self.left
 
     async def ends(self) -> AsyncIterator[Ended]:
         while True:
@@ -41,10 +49,14 @@ class FakeMachine:
 
     async def prepare_volumes(self, pod: Pod, ip: str) -> None:
         self.log.append("volumes")
+        if self.broken_volumes:
+            raise UserError(self.broken_volumes)
 
     async def start_container(self, pod: Pod, container: Container, attempt: int, ip: str) -> Started:
         if container.image in self.missing_images:
             raise StartFailure("ErrImagePull", "no such image", backoff_reason="ImagePullBackOff")
+        if container.name in self.missing_sources:
+            raise StartFailure("CreateContainerConfigError", 'secret "key" not found')
         name = container_id(pod.metadata.uid, container.name, attempt)
         self.running[name] = (pod.metadata.uid, container.name)
         self.log.append(f"start {container.name} {attempt}")
@@ -52,6 +64,11 @@ class FakeMachine:
             self.end(name)
             await self.clock.sleep(0.01)  # the end is told while the start is still under way
         return Started(name, "sha256:1", "present")
+
+    async def run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> CheckResult:
+        await self.clock.sleep(self.hook_s)
+        self.log.append(f"hook {container.name}")
+        return self.hook
 
     async def stop_container(
         self, pod: Pod, container: Container, container_id: str, ip: str, grace_s: float
@@ -72,7 +89,7 @@ class FakeMachine:
 
     async def drain(self, pod: Pod, ip: str, timeout_s: float) -> None:
         self.log.append("drain")
-        await self.clock.sleep(1.0)
+        await self.clock.sleep(self.drain_s)
 
     async def release_sandbox(self, uid: str) -> None:
         self.log.append("release")

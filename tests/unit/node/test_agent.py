@@ -2,21 +2,111 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
-from pinnace.api.facade import Api
+from msgspec import structs
+
+from pinnace.api.facade import Api, ObjectChange, ObjectWatch
 from pinnace.base.chance import Chance
 from pinnace.base.clock import LoopClock
+from pinnace.base.errors import ApiError, Reason
 from pinnace.base.virtual import run_virtual
+from pinnace.image.api_names import ApiNames
+from pinnace.image.names import NamedImage
 from pinnace.kube import kinds
-from pinnace.kube.objects.core_v1 import Container, Namespace, Node, Pod, PodSpec
+from pinnace.kube.objects.core_v1 import (
+    ConfigMap,
+    ConfigMapVolumeSource,
+    Container,
+    EnvFromSource,
+    Lifecycle,
+    LifecycleHandler,
+    Namespace,
+    Node,
+    Pod,
+    PodSpec,
+    Secret,
+    SecretEnvSource,
+    SleepAction,
+    Volume,
+)
 from pinnace.kube.objects.meta_v1 import ObjectMeta
-from pinnace.node.agent import AgentSettings, NodeAgent
+from pinnace.node.agent import WORKERS, AgentSettings, NodeAgent
+from pinnace.node.checks import CheckResult
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts
 from pinnace.node.specs import container_id
+from pinnace.oci.digest import Digest
 from pinnace.store.memory import MemoryStore
 from tests.unit.node.fake_machine import FakeMachine
 
 START = 1_700_000_000.0
+
+
+SLEEP = LifecycleHandler(sleep=SleepAction(seconds=1))
+
+
+class BreakableWatch:
+    """A watch that can fail as one does that fell behind a compacted log."""
+
+    def __init__(self, inner: ObjectWatch[Any]) -> None:
+        self._inner = inner
+        self._broken = asyncio.get_running_loop().create_future()
+
+    def fail(self) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(ApiError(Reason.EXPIRED, "too old resource version"))
+
+    def __aiter__(self) -> BreakableWatch:
+        return self
+
+    async def __anext__(self) -> ObjectChange[Any]:
+        change = asyncio.ensure_future(self._inner.__anext__())
+        try:
+            await asyncio.wait({change, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+            if self._broken.done():
+                self._broken.result()
+            return await change
+        finally:
+            change.cancel()
+
+    def close(self) -> None:
+        self._inner.close()
+        self._broken.cancel()
+
+
+class WatchedApi:
+    """The API, with watches that can be broken."""
+
+    def __init__(self, api: Api, watches: list[BreakableWatch]) -> None:
+        self._api = api
+        self._watches = watches
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def watch(self, kind: kinds.Kind[Any]) -> BreakableWatch:
+        watch = BreakableWatch(self._api.watch(kind))
+        self._watches.append(watch)
+        return watch
+
+
+def with_finalizers(*finalizers: str) -> Callable[[Pod], Pod]:
+    return lambda pod: structs.replace(pod, metadata=structs.replace(pod.metadata, finalizers=finalizers))
+
+
+def lost(containers: dict[str, ContainerFacts]) -> dict[str, ContainerFacts]:
+    """What is known of containers that nobody can find after the machine was restarted."""
+    return {
+        name: replace(
+            known,
+            state=ContainerState.EXITED,
+            ending=known.ending or Ending(known.container_id, 137, START, START + 1),
+        )
+        for name, known in containers.items()
+    }
 
 
 class World:
@@ -26,9 +116,20 @@ class World:
         self.clock = LoopClock(START)
         self.api = Api(MemoryStore(), self.clock, Chance(1))
         self.machine = FakeMachine(self.clock)
-        self.agent = NodeAgent(
-            self.api, self.machine, self.clock, Chance(2), AgentSettings("n1", "192.0.2.1")
-        )
+        self.watches: list[BreakableWatch] = []
+        self.agent = self._make_agent()
+
+    def _make_agent(self) -> NodeAgent:
+        api = WatchedApi(self.api, self.watches)
+        settings = AgentSettings("n1", "192.0.2.1")
+        return NodeAgent(api, self.machine, self.clock, Chance(2), settings)  # type: ignore[arg-type]
+
+    async def restart(self, left: dict[str, PodFacts]) -> None:
+        """End the agent and start another one, which finds `left` on the machine."""
+        await self.agent.close()
+        self.machine.left = left
+        self.agent = self._make_agent()
+        await self.agent.start()
 
     async def begin(self) -> None:
         await self.api.create(Namespace(metadata=ObjectMeta(name="default")))
@@ -36,8 +137,8 @@ class World:
         await self.agent.start()
 
     async def run(self, name: str = "web", **spec: object) -> Pod:
-        containers = (Container(name="app", image="app:v1"),)
-        body = PodSpec(containers=containers, **spec)  # type: ignore[arg-type]
+        spec.setdefault("containers", (Container(name="app", image="app:v1"),))
+        body = PodSpec(**spec)  # type: ignore[arg-type]
         await self.api.create(Pod(metadata=ObjectMeta(name=name, namespace="default"), spec=body))
         await self.api.bind("default", name, "n1")
         await self.clock.sleep(0.5)
@@ -163,6 +264,184 @@ def test_an_out_of_memory_kill_reaches_the_last_state_and_an_event() -> None:
         assert (last.terminated.reason, last.terminated.exit_code) == ("OOMKilled", 137)
         reasons = {event.reason for event in world.api.list(kinds.EVENT, "default")}
         assert {"Pulled", "Created", "Started", "OOMKilled"} <= reasons
+
+    play(story)
+
+
+def test_a_missing_secret_is_not_waited_for_once_it_is_there() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_sources.add("app")
+        reads = EnvFromSource(secret_ref=SecretEnvSource(name="key"))
+        await world.run(containers=(Container(name="app", image="app:v1", env_from=(reads,)),))
+        await world.clock.sleep(60)  # by now the next try is many seconds away
+        state = world.pod().status.container_statuses[0].state
+        assert state is not None and state.waiting is not None
+        assert state.waiting.reason == "CreateContainerConfigError"
+        world.machine.missing_sources.clear()
+        await world.api.create(Secret(metadata=ObjectMeta(name="key", namespace="default")))
+        await world.clock.sleep(0.1)
+        assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
+def test_an_image_that_comes_is_used_at_once() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        await world.run()
+        await world.clock.sleep(60)
+        world.machine.missing_images.clear()
+        await ApiNames(world.api).set(NamedImage("docker.io/library/app:v1", Digest("sha256:" + "1" * 64)))
+        await world.clock.sleep(0.1)
+        assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
+def test_volumes_that_cannot_be_made_are_told_and_tried_again() -> None:
+    async def story(world: World) -> None:
+        world.machine.broken_volumes = 'volume "v" : secret "key" not found'
+        await world.run()
+        (event,) = (e for e in world.api.list(kinds.EVENT, "default") if e.reason == "FailedMount")
+        assert event.message == 'MountVolume.SetUp failed for volume "v" : secret "key" not found'
+        assert world.pod().status.phase == "Pending"
+        world.machine.broken_volumes = ""
+        await world.clock.sleep(3)
+        assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
+def test_a_volume_that_cannot_be_refreshed_changes_nothing_for_a_container_that_is_done() -> None:
+    async def story(world: World) -> None:
+        mounted = Volume(name="v", config_map=ConfigMapVolumeSource(name="conf"))
+        await world.api.create(ConfigMap(metadata=ObjectMeta(name="conf", namespace="default")))
+        both = (Container(name="app", image="app:v1"), Container(name="done", image="app:v1"))
+        pod = await world.run(containers=both, volumes=(mounted,), restart_policy="OnFailure")
+        world.machine.end(container_id(pod.metadata.uid, "done", 0), 0)
+        world.machine.broken_volumes = 'volume "v" : configmap "conf" not found'
+        await world.api.delete(kinds.CONFIG_MAP, "default", "conf")
+        await world.clock.sleep(1)
+        done = next(s for s in world.pod().status.container_statuses if s.name == "done").state
+        assert done is not None and done.terminated is not None and done.terminated.reason == "Completed"
+        assert world.app() in world.machine.running
+
+    play(story)
+
+
+def test_a_post_start_hook_holds_up_neither_other_pods_nor_the_deletion_of_its_own() -> None:
+    async def story(world: World) -> None:
+        world.machine.hook_s = 1000.0
+        hooked = Container(name="app", image="app:v1", lifecycle=Lifecycle(post_start=SLEEP))
+        for number in range(WORKERS + 1):
+            await world.run(f"slow{number}", containers=(hooked,))
+        assert world.pod("slow0").status.phase == "Pending"
+        assert (await world.run("web")).status.phase == "Running"
+        await world.api.delete(kinds.POD, "default", "slow0")
+        await world.clock.sleep(3)
+        assert world.api.find(kinds.POD, "default", "slow0") is None
+
+    play(story)
+
+
+def test_a_container_is_ready_only_after_its_post_start_hook_and_restarted_when_that_fails() -> None:
+    async def story(world: World) -> None:
+        world.machine.hook_s = 5.0
+        hooked = Container(name="app", image="app:v1", lifecycle=Lifecycle(post_start=SLEEP))
+        pod = await world.run(containers=(hooked,))
+        assert not pod.status.container_statuses[0].ready
+        await world.clock.sleep(5)
+        assert world.pod().status.container_statuses[0].ready
+        world.machine.hook = CheckResult(False, "no")
+        world.machine.end(world.app(), 1)
+        await world.clock.sleep(5.5)
+        assert world.machine.log[-2:] == ["hook app", "stop app"]
+        reasons = {event.reason for event in world.api.list(kinds.EVENT, "default")}
+        assert "FailedPostStartHook" in reasons
+
+    play(story)
+
+
+def test_a_second_deletion_with_less_grace_shortens_the_drain() -> None:
+    async def story(world: World) -> None:
+        world.machine.drain_s = 1000.0
+        await world.run()
+        await world.api.delete(kinds.POD, "default", "web", grace_s=60)
+        await world.clock.sleep(1)
+        await world.api.delete(kinds.POD, "default", "web", grace_s=4)
+        await world.clock.sleep(3)
+        assert world.api.find(kinds.POD, "default", "web") is None
+
+    assert play(story).machine.log[3:] == ["drain", "stop app", "remove"]
+
+
+def test_a_pod_that_a_finalizer_holds_keeps_the_status_of_its_end() -> None:
+    async def story(world: World) -> None:
+        await world.run()
+        await world.api.change(kinds.POD, "default", "web", with_finalizers("example.com/hold"))
+        await world.api.delete(kinds.POD, "default", "web")
+        await world.clock.sleep(5)
+        held = world.pod()
+        assert world.machine.log[-1] == "remove"
+        assert (held.status.phase, len(held.status.container_statuses)) == ("Failed", 1)
+        state = held.status.container_statuses[0].state
+        assert state is not None and state.terminated is not None and state.terminated.exit_code == 143
+        await world.api.change(kinds.POD, "default", "web", with_finalizers())
+        await world.clock.sleep(1)
+        assert world.api.find(kinds.POD, "default", "web") is None
+        assert world.agent.book.facts == {}
+
+    play(story)
+
+
+def test_a_new_pod_of_the_same_name_knows_nothing_of_the_old_one() -> None:
+    async def story(world: World) -> None:
+        world.machine.stubborn.add("app")
+        old = await world.run()
+        await world.api.delete(kinds.POD, "default", "web", grace_s=0)
+        world.machine.missing_images.add("app:v1")
+        new = await world.run()
+        await world.clock.sleep(5)
+        assert new.metadata.uid != old.metadata.uid
+        status = world.pod().status
+        assert (status.phase, status.container_statuses[0].container_id) == ("Pending", "")
+
+    play(story)
+
+
+def test_a_watch_that_expires_begins_anew_and_finds_what_went_meanwhile() -> None:
+    async def story(world: World) -> None:
+        await world.run()
+        for watch in world.watches:
+            watch.fail()
+        await world.api.delete(kinds.POD, "default", "web", grace_s=0)
+        await world.clock.sleep(3)
+        assert world.machine.running == {}
+        assert (await world.run("next")).status.phase == "Running"
+
+    play(story)
+
+
+def test_after_its_sandbox_was_lost_a_pod_runs_its_init_containers_again() -> None:
+    # Source: Kubernetes, "Init Containers", pod restart reasons: the infrastructure container is restarted.
+    async def story(world: World) -> None:
+        init = (Container(name="setup", image="app:v1"),)
+        world.machine.ends_at_once.add("setup")
+        pod = await world.run(init_containers=init)
+        uid = pod.metadata.uid
+        facts = world.agent.book.facts[uid]
+        world.machine.log.clear()
+        await world.restart({uid: replace(facts, sandbox_id="", containers=lost(facts.containers))})
+        await world.clock.sleep(1)
+        assert world.machine.log == ["sandbox", "volumes", "start setup 1", "start app 1"]
+        status = world.pod().status
+        assert status.phase == "Running"
+        assert [s.restart_count for s in (*status.init_container_statuses, *status.container_statuses)] == [
+            1,
+            1,
+        ]
+        last = status.container_statuses[0].last_state
+        assert last is not None and last.terminated is not None and last.terminated.exit_code == 137
 
     play(story)
 

@@ -1,7 +1,12 @@
 """The pod life cycle: what is done next in each state."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from msgspec import structs
+
+from pinnace.kube.objects.core_v1 import Lifecycle, LifecycleHandler, Probe
+from pinnace.node.facts import ContainerFacts, Problem
 from pinnace.node.lifecycle import (
     Drain,
     KillContainer,
@@ -26,8 +31,36 @@ def test_a_pod_without_a_sandbox_gets_one_first() -> None:
 
 
 def test_volumes_come_before_containers_and_containers_start_together() -> None:
-    plan = plan_pod(pod(container("a"), container("b")), facts(volumes_ready=False), 0)
-    assert plan.steps == (PrepareVolumes(), StartContainer("a", 0), StartContainer("b", 0))
+    two = pod(container("a"), container("b"))
+    assert plan_pod(two, facts(volumes_ready=False), 0).steps == (PrepareVolumes(),)
+    assert plan_pod(two, facts(), 0).steps == (StartContainer("a", 0), StartContainer("b", 0))
+
+
+def test_volumes_that_cannot_be_made_hold_back_containers_and_are_tried_again_ever_later() -> None:
+    broken = Problem("FailedMount", "no such secret", at=100, failures=3)  # waits 2, 4, then 8 s
+    assert plan_pod(pod(), facts(volumes_ready=False, volumes_problem=broken), 103) == Plan(
+        PodState.RUNNING, (), 5
+    )
+    assert plan_pod(pod(), facts(volumes_ready=False, volumes_problem=broken), 108).steps == (
+        PrepareVolumes(),
+    )
+
+
+def test_volumes_that_were_made_once_hold_nobody_back_when_they_cannot_be_refreshed() -> None:
+    stale = facts(
+        ended(code=1, at=100),
+        volumes_ready=False,
+        volumes_made=True,
+        volumes_problem=Problem("FailedMount", "no such secret", at=100),
+    )
+    assert plan_pod(pod(), stale, 101) == Plan(PodState.RUNNING, (StartContainer("app", 1),), 1)
+
+
+def test_what_a_container_lacked_and_is_there_now_is_not_waited_for() -> None:
+    lacking = ContainerFacts("app", problem=Problem("ErrImagePull", "", at=100, failures=7))
+    assert plan_pod(pod(), facts(lacking), 101) == Plan(PodState.RUNNING, (), 127)
+    eased = ContainerFacts("app", problem=Problem("ErrImagePull", "", at=100, failures=7, eased=True))
+    assert plan_pod(pod(), facts(eased), 101).steps == (StartContainer("app", 0),)
 
 
 def test_init_containers_run_one_after_another_before_the_others() -> None:
@@ -84,6 +117,12 @@ def test_an_unhealthy_container_is_stopped_and_killed_after_its_grace() -> None:
     assert plan_pod(pod(), facts(asked), 35).steps == (KillContainer("app"),)
 
 
+def test_a_probe_may_bring_a_grace_of_its_own() -> None:
+    spec = pod(container(liveness_probe=Probe(termination_grace_period_seconds=3)))
+    sick = running(unhealthy="liveness probe")
+    assert plan_pod(spec, facts(sick), 5).steps == (StopContainer("app", "liveness probe", 3.0),)
+
+
 def test_a_deleted_pod_is_drained_before_anything_is_stopped() -> None:
     deleted = pod(deleted=DELETED_AT_30, grace=30)
     assert plan_pod(deleted, facts(running()), 1) == Plan(PodState.DRAINING, (Drain(16.0),))
@@ -99,6 +138,37 @@ def test_sidecars_end_after_the_others() -> None:
     assert [s.name for s in plan_pod(deleted, left, 0).steps if isinstance(s, StopContainer)] == ["proxy"]
 
 
+def test_draining_leaves_half_of_the_grace_to_the_process_however_long_it_took() -> None:
+    deleted = pod(deleted=DELETED_AT_30, grace=30)
+    late = facts(running(), drained=True)
+    assert plan_pod(deleted, late, 15).steps == (StopContainer("app", "PodDeleted", 15.0),)
+    asked = facts(running(stop_asked_at=15.0), drained=True, stop_began_at=15.0)
+    assert plan_pod(deleted, asked, 20) == Plan(PodState.STOPPING, (), 10)
+    assert plan_pod(deleted, asked, 30).steps == (KillContainer("app"),)
+
+
+def test_a_sidecar_gets_what_time_the_others_left_and_two_seconds_at_least() -> None:
+    # Source: Kubernetes, pkg/kubelet/kuberuntime, killContainer (minimumGracePeriodInSeconds).
+    deleted = pod(init=(container("proxy", restart_policy="Always"),), deleted=DELETED_AT_30, grace=30)
+    left = facts(running("proxy"), ended("app"), drained=True, stop_began_at=2.0)
+    assert plan_pod(deleted, left, 20).steps == (StopContainer("proxy", "PodDeleted", 10.0),)
+    assert plan_pod(deleted, left, 30).steps == (StopContainer("proxy", "PodDeleted", 2.0),)
+
+
+def test_a_pre_stop_hook_that_uses_all_of_the_grace_gets_two_seconds_more_once() -> None:
+    # Source: Kubernetes, "Container Lifecycle Hooks", hook handler execution.
+    hooked = container(lifecycle=Lifecycle(pre_stop=LifecycleHandler()))
+    deleted = pod(hooked, deleted=DELETED_AT_30, grace=30)
+
+    def at(now: float, signalled_at: float | None) -> tuple[object, ...]:
+        known = running(stop_asked_at=0.0, signalled_at=signalled_at)
+        return plan_pod(deleted, facts(known, drained=True, stop_began_at=0.0), now).steps
+
+    assert at(31, None) == ()
+    assert at(32, 30.0) == (KillContainer("app"),)
+    assert at(30, 5.0) == (KillContainer("app"),)
+
+
 def test_a_pod_whose_object_is_gone_is_killed_at_once() -> None:
     gone = facts(running(), object_gone=True)
     assert plan_pod(pod(), gone, 0).steps == (StopContainer("app", "PodDeleted", 0.0),)
@@ -110,11 +180,22 @@ def test_a_deleted_pod_with_nothing_running_is_removed() -> None:
         assert plan_pod(deleted, known, 1) == Plan(PodState.REMOVING, (RemovePod(),))
 
 
-def test_what_has_finished_is_not_started_again_though_nothing_is_known_of_it() -> None:
-    from msgspec.structs import replace
+def test_a_pod_that_finalizers_hold_is_removed_from_the_machine_once() -> None:
+    deleted = pod(deleted=DELETED_AT_30, grace=30)
+    held = facts(ended(), sandbox="", removed=True)
+    assert plan_pod(deleted, held, 1) == Plan(PodState.REMOVING)
+    assert plan_pod(deleted, replace(held, object_gone=True), 1).steps == (RemovePod(),)
 
+
+def test_a_container_that_has_ended_for_good_does_not_speak_for_the_init_containers() -> None:
+    spec = pod(container("done"), container("app"), init=(container("setup"),), restart_policy="OnFailure")
+    assert plan_pod(spec, facts(ended("done")), 0).steps == (StartContainer("setup", 0),)
+    assert plan_pod(spec, facts(ended("done"), running("app")), 0).steps == ()
+
+
+def test_what_has_finished_is_not_started_again_though_nothing_is_known_of_it() -> None:
     finished = pod(restart_policy="Never")
-    finished = replace(finished, status=replace(finished.status, phase="Succeeded"))
+    finished = structs.replace(finished, status=structs.replace(finished.status, phase="Succeeded"))
     assert plan_pod(finished, facts(sandbox=""), 0) == Plan(PodState.FINISHED)
 
 

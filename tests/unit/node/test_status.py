@@ -1,10 +1,13 @@
 """The status that a pod's facts mean. Words and phases are Kubernetes' own."""
 
+from dataclasses import replace as replace_facts
+
 from msgspec.structs import replace
 
-from pinnace.kube.objects.core_v1 import PodCondition, PodStatus, ResourceRequirements
-from pinnace.node.status import compute_phase, compute_qos, compute_status
-from tests.unit.node.builders import container, ended, facts, pod, running
+from pinnace.kube.objects.core_v1 import PodCondition, PodReadinessGate, PodStatus
+from pinnace.node.facts import Ending, Problem
+from pinnace.node.status import compute_phase, compute_status
+from tests.unit.node.builders import absent, container, ended, facts, pod, running
 
 
 def status_of(spec, known, now: float = 0.0) -> PodStatus:  # type: ignore[no-untyped-def]
@@ -38,6 +41,45 @@ def test_a_crash_loop_shows_the_back_off_and_how_the_last_run_ended() -> None:
     assert shown.state.waiting.reason == "CrashLoopBackOff"  # type: ignore[union-attr]
     assert shown.state.waiting.message == "back-off 10s restarting failed container=app pod=web_default(u-1)"  # type: ignore[union-attr]
     assert shown.restart_count == 1
+    assert shown.last_state.terminated.exit_code == 1  # type: ignore[union-attr]
+
+
+def test_the_last_state_is_the_latest_end_as_soon_as_the_container_waits() -> None:
+    before = Ending("app-id-0", 3, 0, 1)
+    waits = ended(code=5, at=50, attempt=1, crashes=1, last=before)
+    lacks = replace_facts(ended(code=5, at=50, last=before), problem=Problem("ErrImagePull", "", 60))
+    for known in (waits, lacks):
+        shown = status_of(pod(), facts(known)).container_statuses[0]
+        assert shown.last_state.terminated.exit_code == 5  # type: ignore[union-attr]
+    runs = status_of(pod(), facts(running(attempt=1, last=before))).container_statuses[0]
+    assert runs.last_state.terminated.exit_code == 3  # type: ignore[union-attr]
+
+
+def test_a_container_whose_post_start_hook_runs_is_not_running_yet() -> None:
+    # Source: Kubernetes, "Container Lifecycle Hooks": the status is not Running until the hook has completed.
+    shown = status_of(pod(), facts(running(starting=True, started=False, ready=False)))
+    assert shown.phase == "Pending"
+    assert shown.container_statuses[0].state.waiting.reason == "ContainerCreating"  # type: ignore[union-attr]
+
+
+def test_a_pod_that_begins_anew_after_its_sandbox_was_lost_is_pending_until_it_is_initialized() -> None:
+    last = Ending("app-id-0", 137, 0, 1)
+    again = facts(running("setup"), replace_facts(absent(), last=last))
+    assert compute_phase(pod(init=(container("setup"),)), again) == "Pending"
+    assert compute_phase(pod(), facts(replace_facts(absent(), last=last))) == "Running"
+
+
+def test_a_readiness_gate_says_why_it_is_closed() -> None:
+    gated = pod(readiness_gates=(PodReadinessGate(condition_type="lb/ready"),))
+    shown = condition(status_of(gated, facts(running())), "Ready")
+    assert (shown.reason, shown.message) == (
+        "ReadinessGatesNotReady",
+        'corresponding condition of pod readiness gate "lb/ready" does not exist.',
+    )
+    closed = replace(gated, status=PodStatus(conditions=(PodCondition(type="lb/ready", status="False"),)))
+    assert condition(status_of(closed, facts(running())), "Ready").message == (
+        'the status of pod readiness gate "lb/ready" is not "True", but False'
+    )
 
 
 def test_an_out_of_memory_kill_is_named() -> None:
@@ -60,14 +102,3 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
     assert condition(same, "Ready").last_transition_time == "1970-01-01T00:00:10Z"
     other = status_of(spec, facts(running()), now=30)
     assert condition(other, "Ready").last_transition_time == "1970-01-01T00:00:30Z"
-
-
-def test_quality_of_service_follows_requests_and_limits() -> None:
-    def of(requests: dict[str, str], limits: dict[str, str]) -> str:
-        resources = ResourceRequirements(requests=dict(requests), limits=dict(limits))
-        return compute_qos(pod(container(resources=resources)))
-
-    assert of({}, {}) == "BestEffort"
-    assert of({"cpu": "1"}, {}) == "Burstable"
-    assert of({"cpu": "1", "memory": "1Gi"}, {"cpu": "1", "memory": "1Gi"}) == "Guaranteed"
-    assert of({"cpu": "1", "memory": "1Gi"}, {"cpu": "2", "memory": "1Gi"}) == "Burstable"

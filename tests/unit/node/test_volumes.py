@@ -5,17 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from pinnace.base.errors import UserError
+from pinnace.base.errors import HostError, UserError
 from pinnace.kube.objects.core_v1 import (
     ConfigMap,
     ConfigMapVolumeSource,
     EmptyDirVolumeSource,
     HostPathVolumeSource,
     KeyToPath,
+    ProjectedVolumeSource,
+    ServiceAccountTokenProjection,
     Volume,
+    VolumeProjection,
 )
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.node.environment import Lookups, MissingReference, NodeFacts
+from pinnace.node.host import remove_folder
 from pinnace.node.volumes import Directory, File, Files, HostPath, make_sub_path, plan_volume, write_volumes
 from tests.unit.node.builders import pod
 
@@ -108,3 +112,39 @@ def test_a_sub_path_that_leads_out_through_a_link_is_refused(tmp_path: Path) -> 
             make_sub_path(root, root / path)
     (root / "in").symlink_to("there")
     assert make_sub_path(root, root / "in") == root / "there"
+
+
+def test_an_empty_dir_keeps_the_mode_that_a_container_has_given_it(tmp_path: Path) -> None:
+    place = write_volumes(tmp_path, (Directory("data"),))["data"]
+    assert place.stat().st_mode & 0o7777 == 0o777
+    place.chmod(0o700)  # as a database does with its folder
+    write_volumes(tmp_path, (Directory("data"),))
+    assert place.stat().st_mode & 0o7777 == 0o700
+
+
+def test_every_error_names_its_volume_in_the_kubelets_words(tmp_path: Path) -> None:
+    with pytest.raises(MissingReference, match=r'^volume "v" : configmap "conf" not found$'):
+        plan(Volume(name="v", config_map=ConfigMapVolumeSource(name="conf")))
+    with pytest.raises(
+        UserError, match=r'^volume "v" : hostPath type check failed: /dev/null is not a file$'
+    ):
+        write_volumes(tmp_path, (HostPath("v", "/dev/null", "File"),))
+    (tmp_path / "v").touch()
+    with pytest.raises(UserError, match=r'^volume "v" : .*/v File exists$'):
+        write_volumes(tmp_path, (Files("v", (File("a", b""),)),))
+
+
+def test_a_projected_source_that_is_not_supported_is_refused_rather_than_left_out() -> None:
+    token = VolumeProjection(service_account_token=ServiceAccountTokenProjection(path="token"))
+    with pytest.raises(UserError, match="a projected source has a type that is not supported"):
+        plan(Volume(name="v", projected=ProjectedVolumeSource(sources=(token,))))
+
+
+def test_a_pods_files_are_removed_and_what_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pod" / "volumes" / "v").mkdir(parents=True)
+    remove_folder(tmp_path / "pod")
+    remove_folder(tmp_path / "pod")
+    assert not (tmp_path / "pod").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match="can't be removed: Not a directory"):
+        remove_folder(tmp_path / "file")

@@ -184,9 +184,8 @@ def test_a_pod_leaves_the_rules_before_it_is_told_to_end(product: Product, ns: s
         "command": ["sh", "-c", loop],
         "volumeMounts": [{"name": "box", "mountPath": "/box"}],
     }
-    product.apply(
-        pod("other", server(), labels={"app": "last"}), namespace=ns
-    )  # else there is nobody else to ask
+    # A pod that is the only one of its Service is asked until it ends.
+    product.apply(pod("other", server(), labels={"app": "last"}), namespace=ns)
     product.until("pods", "other", pod_ready, namespace=ns)
     product.apply(
         pod(
@@ -202,17 +201,16 @@ def test_a_pod_leaves_the_rules_before_it_is_told_to_end(product: Product, ns: s
     address = product.until("pods", "last", pod_ready, namespace=ns)["status"]["podIP"]
     (table,) = product.host.find_tables()
 
-    def rules() -> str:
-        return subprocess.run(
-            ["nft", "list", *table.split()], capture_output=True, text=True, check=True
-        ).stdout
+    def is_named() -> bool:
+        listed = subprocess.run(["nft", "list", *table.split()], capture_output=True, text=True, check=True)
+        return re.search(rf"\b{re.escape(address)}(:| \. )8000", listed.stdout) is not None
 
-    product.poll(lambda: address in rules())
-    seen: list[str] = []
+    product.poll(is_named)
+    seen: list[bool] = []
 
     def look() -> None:
         product.poll((folder / "term").exists)
-        seen.append(rules())
+        seen.append(is_named())
 
     watcher = threading.Thread(target=look)
     watcher.start()

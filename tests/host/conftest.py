@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -269,8 +269,10 @@ class NoNetwork:
 
 
 def make_runtime(instance: Instance) -> Runtime:
-    """Return the runtime that PINNACE_RUNTIME names, or the default."""
+    """Return the runtime that PINNACE_RUNTIME names, or the default; with the cgroup driver that a test run may ask for."""
     host, clock = detect_cgroups(), SystemClock()
+    if os.environ.get("PINNACE_TEST_CGROUP_DRIVER") == "cgroupfs":
+        host = replace(host, driver="cgroupfs")
     programs = choose_programs(os.environ.get("PINNACE_RUNTIME", ""), host)
     return Runtime(programs, instance.run, Cgroups(host, instance.name, clock), clock, read_daemon_rights())
 

@@ -208,8 +208,8 @@ async def test_failed_step_leaves_nothing(world: World, step: str, monkeypatch: 
     monkeypatch.undo()
     if step in ("mount", "create"):
         await world.sandboxes.remove_sandbox("s1")
-    left = [one for one in world.instance.find_leftovers() if not one.endswith(world.instance.name)]
-    assert [one for one in left if "monitors" not in one] == []
+    assert [one for one in world.instance.find_leftovers() if not one.startswith("cgroup")] == []
+    assert not world.runtime.cgroups.exists(world.runtime.cgroups.folder("s1"))
     assert list((world.instance.home / "pods").iterdir()) == []
     assert world.network.attached == set()
 

@@ -21,10 +21,11 @@ from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
+from pinnace.base.locks import KeyedLocks
 from pinnace.base.tasks import Tasks
 from pinnace.base.workqueue import QueueClosed, WorkQueue
 from pinnace.kube import kinds
-from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.kube.objects.core_v1 import Container, ObjectReference, Pod
 from pinnace.node.book import PodBook
 from pinnace.node.drains import Drains
 from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, all_containers
@@ -84,6 +85,7 @@ class NodeAgent:
         self._tasks = Tasks("node", on_failure)
         self._queue: WorkQueue[str] = WorkQueue()
         self._prober = Prober(clock, chance, self._tasks, self._probed)
+        self._recording = KeyedLocks()
         self._drains = Drains(machine, clock, self._tasks, self._drained)
         self._following = Following(api, clock, self._tasks, self._look_at_all)
         self.book = PodBook()
@@ -506,12 +508,14 @@ class NodeAgent:
         if not message:
             return
         about = msgspec.structs.replace(refer_to(pod), field_path=field)
-        self._tasks.spawn(
-            self._api.record_event(
+        self._tasks.spawn(self._record(about, type, reason, message), f"event {reason}")
+
+    async def _record(self, about: ObjectReference, type: str, reason: str, message: str) -> None:
+        """Record an event after the pod's earlier ones, so that their order is kept and equal ones are counted."""
+        async with self._recording.hold(about.uid):
+            await self._api.record_event(
                 about, type, reason, message, component=COMPONENT, host=self._settings.node_name
-            ),
-            f"event {reason}",
-        )
+            )
 
     def _watch_probes(self, pod: Pod, container: Container, attempt: int, ip: str, *, started: bool) -> None:
         container_id = self.book.facts[pod.metadata.uid].container(container.name).container_id

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from pinnace.api.facade import Api
 from pinnace.base.clock import Clock
-from pinnace.base.errors import ApiError, Reason, UserError
+from pinnace.base.errors import ApiError, PinnaceError, Reason, UserError
 from pinnace.base.tasks import Tasks
 from pinnace.base.times import render_micro_time, render_time
 from pinnace.kube import kinds
@@ -28,10 +29,15 @@ from pinnace.kube.objects.core_v1 import (
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.kube.quantity import parse_quantity
 
+log = logging.getLogger("pinnace.node")
+
 HEARTBEAT_S = 10.0  # Source: KubeletConfiguration, nodeLeaseDurationSeconds 40, renewed four times in it
 LEASE_S = 40
+REPORT_S = 300.0  # Source: KubeletConfiguration, nodeStatusReportFrequency
 LEASE_NAMESPACE = "kube-node-lease"
-DEFAULT_PODS = "250"  # Kubernetes' own default is 110; a single node gets what a fleet would share
+# The kubelet's own default (maxPods) is 110. Here one node stands for a fleet, and a pod costs no process of its own:
+# a rollout of 150 replicas must not fail for want of places. `--node-capacity pods=110` poses as a kubelet.
+DEFAULT_PODS = "250"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +162,47 @@ def _system_info(runtime_version: str) -> NodeSystemInfo:
     )
 
 
+def needs_report(node: Node | None, reported_at: float, now: float) -> bool:
+    """Say whether the node's status is to be written: somebody took it for dead or deleted it, or it is long ago.
+
+    Example: after the machine slept, the node controller has made Ready "Unknown"; the node says that it is not.
+    """
+    if node is None or now - reported_at >= REPORT_S:
+        return True
+    return any(c.type == "Ready" and c.status != "True" for c in node.status.conditions)
+
+
+def keep_transitions(old: Node, new: NodeStatus) -> NodeStatus:
+    """Return the new status; conditions whose status is as it was keep the time of their last change."""
+    before = {c.type: c for c in old.status.conditions}
+    conditions = tuple(
+        replace(c, last_transition_time=before[c.type].last_transition_time)
+        if c.type in before and before[c.type].status == c.status and before[c.type].last_transition_time
+        else c
+        for c in new.conditions
+    )
+    return replace(new, conditions=conditions)
+
+
 class NodeRegistration:
     """The Node object of one node, and its Lease."""
 
-    def __init__(self, api: Api, clock: Clock, description: NodeDescription) -> None:
+    def __init__(
+        self,
+        api: Api,
+        clock: Clock,
+        description: NodeDescription,
+        *,
+        on_failure: Callable[[str, BaseException], None] | None = None,
+    ) -> None:
         self._api = api
         self._clock = clock
         self._description = description
-        self._tasks = Tasks("node-registration")
+        self._tasks = Tasks("node-registration", on_failure)
+        self._reported_at = 0.0
 
     async def start(self) -> None:
-        """Create or refresh the Node, then renew its Lease for ever."""
+        """Create or refresh the Node, then renew its Lease, and report its status, for ever."""
         await self._register()
         await self._renew()
         self._tasks.spawn(self._beat(), "heartbeat", forever=True)
@@ -191,14 +227,21 @@ class NodeRegistration:
             kinds.NODE,
             "",
             wanted.metadata.name,
-            lambda node: replace(node, status=wanted.status),
+            lambda node: replace(node, status=keep_transitions(node, wanted.status)),
             subresource="status",
         )
+        self._reported_at = self._clock.now()
 
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(HEARTBEAT_S)
-            await self._renew()
+            try:
+                await self._renew()
+                node = self._api.find(kinds.NODE, "", self._description.name)
+                if needs_report(node, self._reported_at, self._clock.now()):
+                    await self._register()
+            except PinnaceError as error:  # a disk that is full for a moment must not end the heartbeat
+                log.warning("the heartbeat of node %s failed: %s", self._description.name, error)
 
     async def _renew(self) -> None:
         name = self._description.name

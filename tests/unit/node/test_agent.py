@@ -446,6 +446,22 @@ def test_after_its_sandbox_was_lost_a_pod_runs_its_init_containers_again() -> No
     play(story)
 
 
+def test_events_of_a_pod_come_in_order_and_equal_ones_are_counted() -> None:
+    async def story(world: World) -> None:
+        await world.run()
+        events = sorted(
+            world.api.list(kinds.EVENT, "default"), key=lambda e: int(e.metadata.resource_version)
+        )
+        assert [e.reason for e in events] == ["Pulled", "Created", "Started"]
+        for attempt in range(2):
+            world.machine.end(world.app(attempt), 1)
+            await world.clock.sleep(0.5)
+        (told,) = (e for e in world.api.list(kinds.EVENT, "default") if e.reason == "BackOff")
+        assert told.count == 2  # once for the end, once for the status that was written of it
+
+    play(story)
+
+
 def test_a_pod_whose_object_vanishes_is_ended() -> None:
     async def story(world: World) -> None:
         await world.run()

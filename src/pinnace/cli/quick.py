@@ -15,6 +15,7 @@ from pinnace.cli.session import Detached, Session, SessionFailed, SessionLost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pinnace.base.errors import PinnaceError
@@ -56,8 +57,18 @@ def socket_path() -> str:
     return f"{run}/kube.sock"
 
 
-def run_attached(connection: socket.socket, request: dict[str, Any], *, sig_proxy: bool = True) -> int:
+def run_attached(
+    connection: socket.socket, request: dict[str, Any], *, sig_proxy: bool = True, cidfile: str = ""
+) -> int:
     """Run a container and stay until it ends; return the exit code."""
+
+    def tell(started: dict[str, Any]) -> None:
+        for warning in started["warnings"]:
+            print(f"WARNING: {warning}", file=sys.stderr, flush=True)
+        if cidfile:
+            with open(cidfile, "w") as file:
+                file.write(started["id"])
+
     return hold_on(
         connection,
         "/pinnace/v1/run",
@@ -66,6 +77,7 @@ def run_attached(connection: socket.socket, request: dict[str, Any], *, sig_prox
         tty=request["tty"],
         signals=sig_proxy and not request["tty"],
         own_failure=OWN_FAILURE,
+        on_started=tell,
     )
 
 
@@ -78,10 +90,13 @@ def hold_on(
     tty: bool,
     signals: bool,
     own_failure: int,
+    on_started: Callable[[dict[str, Any]], None] | None = None,
 ) -> int:
     """Hold a session to its end; return the exit code, `own_failure` where no command was to blame."""
     try:
-        return Session(connection, path, request, stdin=stdin, tty=tty, signals=signals).run()
+        return Session(
+            connection, path, request, stdin=stdin, tty=tty, signals=signals, on_started=on_started
+        ).run()
     except SessionFailed as failed:
         from pinnace.cli.client import parse_error
 

@@ -18,6 +18,7 @@ from pinnace.base import frames
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from typing import Any
 
 READ_BYTES = 64 * 1024
@@ -84,11 +85,13 @@ class Session:
         stdin: bool = False,
         tty: bool = False,
         signals: bool = False,
+        on_started: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._socket = connection
         self._stdin = 0 if stdin else -1
         self._tty = tty and os.isatty(0)
         self._signals = signals
+        self._on_started = on_started
         self._head: bytes | None = b""
         self._frames = frames.Frames()
         self._body = ChunkedReader()
@@ -172,6 +175,8 @@ class Session:
                     write_all(1, payload)
                 elif kind == frames.STDERR:
                     write_all(2, payload)
+                elif kind == frames.STARTED and self._on_started is not None:
+                    self._on_started(json.loads(payload))
                 elif kind == frames.EXIT:
                     self.code = frames.parse_code(payload)
                 elif kind == frames.ERROR:

@@ -20,7 +20,8 @@ from pinnace.kube.objects.pinnace_v1 import Container, ContainerSpec, ContainerS
 class Entry:
     """One container. `idle` is set while it neither runs nor is about to, `gone` once it is removed.
 
-    `held`: a person restarts it, so that its end is not its removal. `timer` waits to start it again.
+    `held`: a person restarts it, so that its end is not its removal. `timer` waits to start it again. `unread` is set
+    while no client that was attached from the start still reads: only then its log may go.
     """
 
     def __init__(self, container: Container) -> None:
@@ -32,6 +33,9 @@ class Entry:
         )  # replaced at each start: tells the next end, also when a restart follows
         self.timer: asyncio.Task[None] | None = None
         self.held = False
+        self.readers = 0
+        self.unread = asyncio.Event()
+        self.unread.set()
         self._mark()
 
     @property
@@ -49,6 +53,14 @@ class Entry:
     @property
     def is_running(self) -> bool:
         return is_running(self.status)
+
+    def count_reader(self, change: int) -> None:
+        """Note that a client begins (1) or ends (-1) to read."""
+        self.readers += change
+        if self.readers:
+            self.unread.clear()
+        else:
+            self.unread.set()
 
     def set_status(self, status: ContainerStatus) -> None:
         """Change the status, and wake who waits."""

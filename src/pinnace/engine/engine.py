@@ -65,11 +65,20 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A container that was started; `attachment` is its stdio, when that was asked for, from the first byte."""
+    """A container that was started; `attachment` is its stdio, when that was asked for, from the first byte.
+
+    `close` it in the end: what was cut off of its output stands in the log until then. `first`: the log has nothing else.
+    """
 
     entry: Entry
     attachment: Attachment | None = None
     warnings: tuple[str, ...] = field(default=())
+    first: bool = False
+
+    async def close(self) -> None:
+        if self.attachment is not None:
+            await self.attachment.close()
+            self.entry.count_reader(-1)
 
 
 class Engine:
@@ -196,9 +205,7 @@ class Engine:
     def _let_go(self, task: asyncio.Task[Any]) -> None:
         """Close what nobody reads any more."""
         if not task.cancelled() and task.exception() is None and isinstance(task.result(), Started):
-            attachment = task.result().attachment
-            if attachment is not None:
-                self._tasks.spawn(attachment.close(), "close an abandoned attachment")
+            self._tasks.spawn(task.result().close(), "close an abandoned attachment")
 
     def _call_ended(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
@@ -253,7 +260,7 @@ class Engine:
                     self.book.forget(entry)
                     await asyncio.shield(self._dispose(entry.container))
                 raise
-        return Started(entry, attachment, merged.warnings)
+        return Started(entry, attachment, merged.warnings, first=True)
 
     async def _is_recorded(self, recorded: asyncio.Future[None]) -> bool:
         return recorded.done() and not recorded.cancelled() and recorded.exception() is None
@@ -266,7 +273,7 @@ class Engine:
         async with self._locks.hold(entry.id):
             self._must_stay(entry, reference)
             if entry.status.state == status.RUNNING:
-                return Started(entry, self._sandboxes.attach(entry.id) if attach else None)
+                return self.attach(entry) if attach else Started(entry)
             self._cancel_timer(entry)
             entry.set_status(replace(entry.status, restart_count=0, failures=0))
             return Started(entry, await self._launch(entry, attach=attach, size=size))
@@ -286,13 +293,12 @@ class Engine:
             if recorded is not None:
                 await recorded
             if attach:
-                attachment = self._sandboxes.attach(entry.id)
-                if size is not None:
+                attachment = self.attach(entry).attachment
+                if attachment is not None and size is not None:
                     attachment.resize(size.height, size.width)
             handle = await self._sandboxes.start(entry.id)
         except BaseException as error:
-            if attachment is not None:
-                await attachment.close()
+            await Started(entry, attachment).close()
             await asyncio.shield(self.maker.stop(entry.id))
             if not isinstance(error, PinnaceError):
                 raise
@@ -316,6 +322,12 @@ class Engine:
         if handle.exit is not None:
             self._end(entry, handle.exit)
         return attachment
+
+    def attach(self, entry: Entry) -> Started:
+        """Connect to the stdio of a container that runs, or waits to be started. Raises: HostError."""
+        attachment = self._sandboxes.attach(entry.id)
+        entry.count_reader(1)
+        return Started(entry, attachment)
 
     async def stop(self, reference: str, *, grace_s: float | None = None) -> None:
         """Send the stop signal, then SIGKILL after the grace; fine when it doesn't run. Units: below 0 waits for ever."""
@@ -450,6 +462,7 @@ class Engine:
     async def _leave(self, entry: Entry) -> None:
         await self.maker.unpublish(entry.id)
         self.book.forget(entry)
+        await entry.unread.wait()
         await self._dispose(entry.container)
 
     async def _tidy(self, entry: Entry) -> None:

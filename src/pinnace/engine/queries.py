@@ -6,11 +6,10 @@ Called by `ownapi/`. Changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from pinnace.base.errors import ApiError, Reason
-from pinnace.container.attach import Attachment
 from pinnace.container.execs import ExecSession
 from pinnace.container.logs import LogOptions, read_log
 from pinnace.container.streams import Chunk
@@ -62,13 +61,23 @@ class Queries:
 
     def logs(self, reference: str, options: LogOptions) -> AsyncIterator[Chunk]:
         """Give a container's log, of all its runs; with `follow`, until it has ended and isn't about to start again."""
-        entry = self._book.find(reference)
+        return self._read_log(self._book.find(reference), options)
+
+    def _read_log(self, entry: Entry, options: LogOptions) -> AsyncIterator[Chunk]:
         return read_log(self._maker.log_path(entry.id), options, ended=entry.idle.wait)
 
-    def attach(self, reference: str) -> tuple[Entry, Attachment]:
-        """Connect to the stdio of a running container. Raises: ApiError."""
-        entry = self._must_run(reference, "attach to")
-        return entry, self._sandboxes.attach(entry.id)
+    async def read_rest(self, entry: Entry, given: Mapping[str, int]) -> AsyncIterator[Chunk]:
+        """Give from the log what a reader of the stdio, who was too slow, has not got; `given` counts his bytes of each stream.
+
+        He was attached from the start, so that the log begins where his output did (but for earlier runs).
+        """
+        skip = dict(given)
+        async for chunk in self._read_log(entry, LogOptions(follow=True)):
+            drop = min(skip.get(chunk.stream, 0), len(chunk.data))
+            skip[chunk.stream] = skip.get(chunk.stream, 0) - drop
+            if drop < len(chunk.data):
+                yield Chunk(chunk.stream, chunk.data[drop:])
+            await asyncio.sleep(0)
 
     def resize(self, reference: str, height: int, width: int) -> None:
         """Set the size of a container's terminal."""
@@ -76,7 +85,7 @@ class Queries:
 
     async def exec(self, reference: str, request: ExecRequest) -> ExecSession:
         """Start one more process in a running container; `close` the session in the end. Raises: ApiError, UserError, HostError."""
-        entry = self._must_run(reference, "exec in")
+        entry = self.find_running(reference, "exec in")
         return await self._sandboxes.exec(
             entry.id,
             request.command,
@@ -88,7 +97,8 @@ class Queries:
             privileged=request.privileged,
         )
 
-    def _must_run(self, reference: str, verb: str) -> Entry:
+    def find_running(self, reference: str, verb: str) -> Entry:
+        """Return a container that runs; `verb` is what can't be done else. Raises: ApiError NotFound, Conflict."""
         entry = self._book.find(reference)
         if entry.status.state == status.RUNNING:
             return entry
@@ -103,14 +113,3 @@ class Queries:
             name=entry.spec.name,
             hint=f"to {verb} it, start it: pinnace start {reference}",
         )
-
-
-async def read_rest(queries: Queries, reference: str, given: dict[str, int]) -> AsyncIterator[Chunk]:
-    """Give from the log what a reader of the stdio, who was too slow, has not got; `given` counts his bytes of each stream."""
-    skip = dict(given)
-    async for chunk in queries.logs(reference, LogOptions(follow=True)):
-        drop = min(skip.get(chunk.stream, 0), len(chunk.data))
-        skip[chunk.stream] = skip.get(chunk.stream, 0) - drop
-        if drop < len(chunk.data):
-            yield Chunk(chunk.stream, chunk.data[drop:])
-        await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from pinnace.base.errors import ApiError, Reason, UserError
 from pinnace.container.logs import LogOptions
 from pinnace.engine.engine import Engine, Size, Started
 from pinnace.engine.merge import parse_signal
-from pinnace.engine.queries import Queries, read_rest
+from pinnace.engine.queries import Queries
 from pinnace.engine.request import parse_exec, parse_run
 from pinnace.kube.objects.pinnace_v1 import Volume, VolumeSpec
 from pinnace.ownapi.router import Route, read_json, render_json
@@ -86,17 +86,17 @@ def _life_routes(engine: Engine, queries: Queries) -> list[Route]:
 def _session_routes(engine: Engine, queries: Queries) -> list[Route]:
     async def stay(session: Session, started: Started) -> int:
         """Carry a started container's stdio until it ends; return its exit code, once it is removed if it is to be."""
-        entry, attachment = started.entry, started.attachment
+        entry, attachment, ended = started.entry, started.attachment, started.entry.ended
         assert attachment is not None
-        ended = entry.ended
+        await session.send_json(frames.STARTED, {"id": entry.id, "warnings": started.warnings})
         try:
             await session.pump(
                 attachment,
                 lambda number: engine.kill(entry.id, number),
-                lambda given: read_rest(queries, entry.id, given),
+                (lambda given: queries.read_rest(entry, given)) if started.first else None,
             )
         finally:
-            await attachment.close()
+            await started.close()
         await (entry.gone if entry.spec.auto_remove else ended).wait()
         return entry.status.exit_code
 
@@ -114,10 +114,10 @@ def _session_routes(engine: Engine, queries: Queries) -> list[Route]:
             if request.rel_url.query.get("start") == "1":
                 call = engine.start_container(values["name"], attach=True, size=_size(request))
                 return await stay(session, await engine.carry(call))
-            entry, attachment = queries.attach(values["name"])
-            if size := _size(request):
-                attachment.resize(size.height, size.width)
-            return await stay(session, Started(entry, attachment))
+            started = engine.attach(queries.find_running(values["name"], "attach to"))
+            if started.attachment is not None and (size := _size(request)):
+                started.attachment.resize(size.height, size.width)
+            return await stay(session, started)
 
         return await serve_session(request, serve)
 

@@ -78,7 +78,12 @@ class Session:
             while chunk := await streams.read():
                 await self.send(_KINDS[chunk.stream], chunk.data)
                 given[chunk.stream] += len(chunk.data)
-            if rest is not None and getattr(streams, "cut_off", False):
+            if getattr(streams, "cut_off", False):
+                if rest is None:
+                    raise UserError(
+                        "the output came faster than it was read, and was cut off",
+                        "pinnace logs has all of it",
+                    )
                 async for chunk in rest(given):
                     await self.send(_KINDS[chunk.stream], chunk.data)
             return sum(given.values())

@@ -67,7 +67,7 @@ def run_command(detach: bool, sig_proxy: bool, **flags: Any) -> int:
             return 0
         if request["tty"] and request["stdin"] and not os.isatty(0):
             raise UserError("the input device is not a TTY", "leave -t out when the input is a pipe")
-        return run_attached(client.connect(), request, sig_proxy=sig_proxy)
+        return run_attached(client.connect(), request, sig_proxy=sig_proxy, cidfile=cidfile)
     except PinnaceError as error:
         return fail(error, OWN_FAILURE)
 

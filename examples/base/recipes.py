@@ -16,7 +16,10 @@ EXCLUDED = (
     "/usr/share/locale/*",
     "/usr/share/lintian/*",
 )
-HOOKS = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"  # without it, usrmerge brings 47 MB of perl
+
+# In bookworm an essential package wants usrmerge, which brings 47 MB of perl, unless mmdebstrap merges /usr itself.
+# Ubuntu 24.04 and Debian's later releases are merged from the start, and the hook fails there.
+HOOKS = {"bookworm": "/usr/share/mmdebstrap/hooks/maybe-merged-usr"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Recipe:
 
     def key(self, suite: str, architecture: str) -> str:
         """Return the name that the root filesystem is cached by."""
-        parts = (self.variant, *sorted(self.packages), *EXCLUDED, HOOKS)
+        parts = (self.variant, *sorted(self.packages), *EXCLUDED, HOOKS.get(suite, ""))
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
         name = self.reference.replace(":", "-").replace("/", "-")
         return f"{name}-{suite}-{architecture}-{digest}"
@@ -42,7 +45,7 @@ class Recipe:
             "--quiet",
             f"--variant={self.variant}",
             f"--include={','.join(self.packages)}",
-            f"--hook-dir={HOOKS}",
+            *((f"--hook-dir={HOOKS[suite]}",) if suite in HOOKS else ()),
             "--aptopt=APT::Install-Recommends false",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
             "--format=tar",

@@ -113,6 +113,7 @@ class Stage:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self.environ,
+            start_new_session=True,  # Ctrl-C is for the demo, which ends its commands itself
         )
         live = show and not last
         try:

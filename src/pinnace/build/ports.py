@@ -19,8 +19,9 @@ def parse_ports(text: str) -> list[str]:
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
         raise ValueError(f"invalid port: {text!r}: invalid proto: {protocol}")
-    first, _, last = ports.partition("-")
-    numbers = [int(part) if part.isdecimal() and part.isascii() else -1 for part in (first, last or first)]
+    first, dash, last = ports.partition("-")
+    parts = (first, last if dash else first)
+    numbers = [int(part) if part.isdecimal() and part.isascii() else -1 for part in parts]
     if not 0 <= numbers[0] <= numbers[1] <= PORT_MAX:
         raise ValueError(f"invalid containerPort: {ports or text!r}")
     return [f"{port}/{protocol}" for port in range(numbers[0], numbers[1] + 1)]

@@ -63,7 +63,7 @@ def find_sources(selection: Selection) -> Findings:
     unmatched: list[str] = []
     for source in selection.sources:
         candidates = [_resolve(selection.root, path) for path in _match(selection.root, source)]
-        matches = [one for one in candidates if _is_visible(one, rules)]
+        matches = [one for one in candidates if one is not None and _is_visible(one, rules)]
         if matches:
             found += [one for one in matches if one.is_folder or not excludes.hidden_by(one.name)]
         elif has_wildcards(source):
@@ -99,13 +99,18 @@ def _names_like(root: str, place: str, pattern: str) -> list[str]:
 
 
 def _names_in(root: str, place: str) -> list[str]:
-    folder = resolve_inside(root, place)
-    return os.listdir(folder) if os.path.isdir(folder) else []
+    try:
+        return os.listdir(resolve_inside(root, place))
+    except (UserError, NotADirectoryError, FileNotFoundError):
+        return []
 
 
-def _resolve(root: str, path: str) -> Found:
-    """Follow a source that is a link; its copy keeps the link's name."""
-    real = resolve_inside(root, path)
+def _resolve(root: str, path: str) -> Found | None:
+    """Follow a source that is a link; its copy keeps the link's name. None for a loop of links."""
+    try:
+        real = resolve_inside(root, path)
+    except UserError:
+        return None
     inside = os.path.relpath(real, root)
     return Found(
         name=posixpath.basename(path),
@@ -128,7 +133,8 @@ def _not_found(selection: Selection, source: str, rules: IgnoreRules) -> UserErr
     path = clean(source)
     there = resolve_inside(selection.root, path, follow_last=False)
     if os.path.lexists(there):
-        rule = rules.hidden_by(path) or rules.hidden_by(_resolve(selection.root, path).path)
+        found = _resolve(selection.root, path)
+        rule = rules.hidden_by(path) or (rules.hidden_by(found.path) if found else None)
         if rule is None:
             target = os.readlink(there)
             return UserError(

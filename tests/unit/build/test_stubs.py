@@ -1,0 +1,69 @@
+"""Mount points that a runtime makes stay out of layers; what a command writes stays in."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from pinnace.build import stubs
+from tests.unit.build.trees import grow, show
+
+
+def mount_points(root: Path) -> None:
+    """Make what a runtime makes."""
+    for name in ("dev", "proc", "sys", "etc"):
+        (root / name).mkdir(exist_ok=True)
+    for name in ("hosts", "resolv.conf", "hostname"):
+        (root / "etc" / name).touch()
+
+
+def tick() -> None:
+    """Let the file system's clock go on: it has a grain of some milliseconds."""
+    time.sleep(0.02)
+
+
+def test_all_of_them_go_where_there_was_nothing(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"bin/sh": ""})
+    before = stubs.look(root)
+    mount_points(root)
+    stubs.clear(root, before)
+    assert [line.split()[0] for line in show(root)] == ["bin/", "bin/sh"]
+
+
+def test_what_was_there_stays_also_when_it_is_empty(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"etc/hosts": "", "proc": None, "etc/passwd": "x"})
+    before = stubs.look(root)
+    mount_points(root)
+    stubs.clear(root, before)
+    assert [line.split()[0] for line in show(root)] == ["etc/", "etc/hosts", "etc/passwd", "proc/"]
+
+
+def test_what_the_command_wrote_beside_them_stays(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {})
+    before = stubs.look(root)
+    mount_points(root)
+    (root / "etc/app.conf").write_text("x")
+    stubs.clear(root, before)
+    assert [line.split()[0] for line in show(root)] == ["etc/", "etc/app.conf"]
+
+
+def test_folder_in_which_only_stubs_came_and_went_keeps_its_time(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"etc/passwd": "x"})
+    for path in (root / "etc", root):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    before = stubs.look(root)
+    mount_points(root)
+    stubs.clear(root, before)
+    assert int((root / "etc").stat().st_mtime) == 1_000_000_000
+
+
+def test_folder_that_the_command_changed_keeps_the_commands_time(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"etc/passwd": "x"})
+    os.utime(root / "etc", (1_000_000_000, 1_000_000_000))
+    before = stubs.look(root)
+    mount_points(root)
+    tick()
+    (root / "etc/new").touch()
+    stubs.clear(root, before)
+    assert (root / "etc").stat().st_mtime > 1_000_000_000

@@ -287,5 +287,6 @@ class Instance:
                 await close()
             except Exception:
                 log.exception("closing %s", name)
-        self._settings.kube_socket.unlink(missing_ok=True)
+        if self._lock.held:  # else the socket is that of the daemon that runs
+            self._settings.kube_socket.unlink(missing_ok=True)
         self._lock.release()

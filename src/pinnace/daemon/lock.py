@@ -43,6 +43,11 @@ class InstanceLock:
         except FileNotFoundError:
             return False
 
+    @property
+    def held(self) -> bool:
+        """Whether the lock is ours."""
+        return self._fd >= 0
+
     def release(self) -> None:
         """Remove the file and let go of the lock."""
         if self._fd >= 0:

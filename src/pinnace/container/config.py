@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from pinnace.base.errors import UserError
 from pinnace.container.capabilities import ALL_CAPABILITIES, parse_mask
 from pinnace.container.cgroup import SYSTEMD_ANNOTATIONS, CgroupHost, render_resources
 from pinnace.container.plan import ContainerPlan, Device, Mount, ProcessPlan, Rlimit
@@ -235,5 +236,16 @@ def _render_seccomp(plan: ContainerPlan) -> dict[str, Any] | None:
         return None
     if plan.seccomp == "default":
         return render_default_profile(plan.process.capabilities)
-    profile: dict[str, Any] = msgspec.json.decode(Path(plan.seccomp).read_bytes(), type=dict[str, Any])
-    return profile
+    return _read_profile(plan.seccomp)
+
+
+def _read_profile(path: str) -> dict[str, Any]:
+    """Return a filter in the runtime specification's own form. Raises: UserError."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"the seccomp profile {path} can't be read: {reason}",
+            hint="it is the linux.seccomp section of an OCI configuration",
+        ) from error

@@ -100,7 +100,7 @@ def render_monitor_argv(
         *("--persist-dir", str(paths.persist(container)), "--exit-dir", str(paths.exits)),
         *("--cuuid", paths.socket_link(container).name),
         *("--socket-dir-path", str(paths.sockets), "--log-path", f"k8s-file:{options.log_path}"),
-        *("--log-level", "error", "--no-sync-log", "--no-new-keyring"),
+        *("--log-level", "error", "--no-sync-log"),
         *("--runtime-arg", "--root", "--runtime-arg", str(paths.runtime_root)),
         # Without a file of its own, the runtime's warnings would stand in the container's log: they share stderr.
         *("--runtime-arg", "--log", "--runtime-arg", str(paths.bundle(container) / "runtime.log")),

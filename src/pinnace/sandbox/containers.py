@@ -6,7 +6,6 @@ Invariant: `clear` is fine with any part missing, so it is also the undo of a `m
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from pinnace.base.errors import UserError
 from pinnace.container.devices import find_all_devices
 from pinnace.container.plan import User
 from pinnace.container.runtime import Runtime
+from pinnace.container.signals import parse_signal, render_signal
 from pinnace.container.system import read_in_root
 from pinnace.container.users import resolve_user
 from pinnace.sandbox.compose import Surroundings, compose_container
@@ -50,6 +50,7 @@ class ContainerMaker:
         spec = handle.spec
         _check_mounts(spec)
         image = self._images.defaults(spec.image) if spec.image else ImageDefaults()
+        stop_signal = render_signal(parse_signal(spec.stop_signal or image.stop_signal or "TERM"))
         rootfs = spec.rootfs or str(await self._images.mount(spec.image, spec.id))
         user_text = spec.user or image.user
         plan = compose_container(
@@ -78,7 +79,7 @@ class ContainerMaker:
             env=plan.process.env,
             cwd=plan.process.cwd,
             user=user_text,
-            stop_signal=_name_signal(spec.stop_signal or image.stop_signal),
+            stop_signal=stop_signal,
             pid=created.pid,
         )
 
@@ -108,18 +109,3 @@ def _resolve_user(rootfs: str, text: str, spec: ContainerSpec) -> User:
     if spec.uid is not None:
         text = str(spec.uid)
     return resolve_user(passwd, group, text, gid=spec.gid, extra_groups=spec.groups)
-
-
-def _name_signal(text: str) -> str:
-    """Return a signal's name. Example: "", "TERM", "15" and "SIGTERM" are all SIGTERM. Raises: UserError."""
-    if not text:
-        return "SIGTERM"
-    if text.isdecimal():
-        try:
-            return signal.Signals(int(text)).name
-        except ValueError:
-            raise UserError(f"invalid signal: {text}", hint="see kill -l for the names") from None
-    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    if name not in signal.Signals.__members__:
-        raise UserError(f"invalid signal: {text}", hint="see kill -l for the names")
-    return name

@@ -24,6 +24,7 @@ from pinnace.container import system
 from pinnace.container.cgroup import Limits, Usage
 from pinnace.container.exits import UNKNOWN_EXIT_CODE, ExitFact, Subscription
 from pinnace.container.runtime import Runtime
+from pinnace.container.signals import parse_signal
 from pinnace.sandbox.containers import ContainerMaker
 from pinnace.sandbox.interfaces import Images, Network
 from pinnace.sandbox.locks import Locks
@@ -232,7 +233,7 @@ class Sandboxes(Sessions):
         handle = self._must_have_container(container_id)
         if handle.exit is not None:
             return handle.exit
-        self.kill(container_id, signal.Signals[handle.stop_signal] if number is None else number)
+        self.kill(container_id, parse_signal(handle.stop_signal) if number is None else number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(grace_s, 0.0)):
                 return await self.wait(container_id)

@@ -83,6 +83,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _range(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.IPv4Network(text))
+    except ValueError as error:
+        raise UserError(f"{text!r} is no range of addresses: {error}", "like 10.244.0.0/20") from None
+
+
 def _flag(text: str) -> bool:
     return text.lower() not in ("", "0", "no", "false")
 
@@ -98,8 +107,14 @@ ROWS: tuple[Row, ...] = (
     Row("home", "PINNACE_HOME", "Where images, objects and volumes are kept.", "DIR"),
     Row("run", "PINNACE_RUN", "Where sockets and the pid file are.", "DIR"),
     Row("api_port", "PINNACE_API_PORT", "Port of the Kubernetes API; 0 takes a free one.", "PORT", _port),
-    Row("pod_range", "PINNACE_POD_RANGE", "Addresses of pods; the next free range when it is taken.", "CIDR"),
-    Row("service_range", "PINNACE_SERVICE_RANGE", "Addresses of Services.", "CIDR"),
+    Row(
+        "pod_range",
+        "PINNACE_POD_RANGE",
+        "Addresses of pods; the next free range when it is taken.",
+        "CIDR",
+        _range,
+    ),
+    Row("service_range", "PINNACE_SERVICE_RANGE", "Addresses of Services.", "CIDR", _range),
     Row("cluster_domain", "PINNACE_CLUSTER_DOMAIN", "Domain of the cluster's DNS names.", "DOMAIN"),
     Row("runtime", "PINNACE_RUNTIME", "OCI runtime: runc or crun; decided by the host when not set.", "NAME"),
     Row(

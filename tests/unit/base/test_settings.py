@@ -34,3 +34,10 @@ def test_a_name_that_could_not_name_a_link_or_cgroup_is_refused(name: str) -> No
             read_settings({"name": name}, {})
     else:
         assert read_settings({"name": name or None}, {}).name == "pinnace"
+
+
+@pytest.mark.parametrize("text", ["10.300.0.0/20", "10.244.0.1/20", "x", "fd00::/64"])
+def test_what_is_no_range_of_addresses_is_refused(text: str) -> None:
+    row = next(row for row in ROWS if row.field == "pod_range")
+    with pytest.raises(UserError, match="is no range of addresses"):
+        row.parse(text)

@@ -189,7 +189,7 @@ class Network:
         if overlaps := find_overlaps(self.services_range, foreign):
             self._on_report(
                 f"Services range {self.services_range} overlaps {overlaps[0]} of this host: "
-                "choose another with --services-range if Services can't be reached"
+                "choose another with --service-range if Services can't be reached"
             )
         owners = self._read_owners(devices)
         network = present[0][2] if present and owners else choose_range(self._wanted, foreign)

@@ -173,9 +173,13 @@ class ForeignFirewalls:
                 and chain["family"] in ("ip", "inet")
                 and not self._is_known(chain)
             ):
-                entries = await self._nft.read_json(
-                    "list", "chain", chain["family"], chain["table"], chain["name"]
-                )
+                try:
+                    entries = await self._nft.read_json(
+                        "list", "chain", chain["family"], chain["table"], chain["name"]
+                    )
+                except HostError as error:
+                    log.info("a foreign chain went away while it was looked at: %s", error.message)
+                    continue
                 found.append(parse_nft_chain(chain, [entry["rule"] for entry in entries if "rule" in entry]))
         return tuple(found)
 

@@ -67,7 +67,7 @@ def choose_range(wanted: IPv4Network, taken: Iterable[IPv4Network]) -> IPv4Netwo
                 return candidate
     raise HostError(
         f"no free range for pods: {wanted} and all private ranges of its size overlap routes of this host",
-        hint="choose one with --pods-range",
+        hint="choose one with --pod-range",
     )
 
 
@@ -112,7 +112,7 @@ class Addresses:
                 return address
         raise HostError(
             f"all {size} pod addresses of {self.network} are in use",
-            hint="delete pods, or set a wider --pods-range",
+            hint="delete pods, or set a wider --pod-range",
         )
 
     def release(self, key: str) -> None:

@@ -54,7 +54,9 @@ def _start(argv: list[str], log: Any) -> None:
     import select
     import subprocess
 
-    log.parent.mkdir(parents=True, exist_ok=True)
+    if not log.parent.is_dir():
+        log.parent.mkdir(parents=True)
+        log.parent.chmod(0o711)  # the socket in it is the invoking user's, whatever root's umask
     reader, writer = os.pipe()
     with open(log, "ab") as output:
         process = subprocess.Popen(
@@ -80,6 +82,7 @@ def _start(argv: list[str], log: Any) -> None:
     os.close(reader)
     word = json.loads(said)
     if "error" in word:
+        process.wait()  # it gives back what it had taken
         kind = UserError if word.get("user") else HostError
         raise kind(word["error"], hint=word.get("hint", ""))
     for line in word["lines"]:

@@ -82,7 +82,7 @@ def test_no_free_range_is_said_with_what_to_do() -> None:
     ]
     with pytest.raises(HostError, match="no free range") as raised:
         choose_range(net("192.168.0.0/17"), [*taken, *net("10.0.0.0/8").subnets(new_prefix=13)])
-    assert "--pods-range" in raised.value.hint
+    assert "--pod-range" in raised.value.hint
 
 
 def test_default_routes_overlap_nothing() -> None:

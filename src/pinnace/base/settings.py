@@ -17,6 +17,7 @@ from typing import Any
 
 from pinnace.base.errors import UserError
 
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]")
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
 
 
@@ -59,7 +60,7 @@ class Settings:
 
     @property
     def node(self) -> str:
-        return self.node_name or socket.gethostname().lower().split(".")[0] or "localhost"
+        return self.node_name or _host_name(socket.gethostname().split(".")[0]) or "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,23 @@ def _range(text: str) -> str:
         raise UserError(f"{text!r} is no range of addresses: {error}", "like 10.244.0.0/20") from None
 
 
+def _services_range(text: str) -> str:
+    import ipaddress
+
+    if ipaddress.IPv4Network(_range(text)).prefixlen > 24:
+        raise UserError(f"{text!r} is too small for Services", "a /24 or larger, like 10.96.0.0/16")
+    return _range(text)
+
+
+def _folder(text: str) -> str:
+    return os.path.abspath(text)  # the daemon works in another folder than the caller
+
+
+def _host_name(text: str) -> str:
+    name = _NOT_IN_NAMES.sub("-", text.lower()).strip("-.")
+    return name[:63].rstrip("-.")
+
+
 def _flag(text: str) -> bool:
     return text.lower() not in ("", "0", "no", "false")
 
@@ -104,8 +122,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "name", "PINNACE_NAME", "Name of the instance: of its bridge, rules, cgroups and kubeconfig context."
     ),
-    Row("home", "PINNACE_HOME", "Where images, objects and volumes are kept.", "DIR"),
-    Row("run", "PINNACE_RUN", "Where sockets and the pid file are.", "DIR"),
+    Row("home", "PINNACE_HOME", "Where images, objects and volumes are kept.", "DIR", _folder),
+    Row("run", "PINNACE_RUN", "Where sockets and the pid file are.", "DIR", _folder),
     Row("api_port", "PINNACE_API_PORT", "Port of the Kubernetes API; 0 takes a free one.", "PORT", _port),
     Row(
         "pod_range",
@@ -114,7 +132,7 @@ ROWS: tuple[Row, ...] = (
         "CIDR",
         _range,
     ),
-    Row("service_range", "PINNACE_SERVICE_RANGE", "Addresses of Services.", "CIDR", _range),
+    Row("service_range", "PINNACE_SERVICE_RANGE", "Addresses of Services.", "CIDR", _services_range),
     Row("cluster_domain", "PINNACE_CLUSTER_DOMAIN", "Domain of the cluster's DNS names.", "DOMAIN"),
     Row("runtime", "PINNACE_RUNTIME", "OCI runtime: runc or crun; decided by the host when not set.", "NAME"),
     Row(
@@ -162,5 +180,10 @@ def render_settings(settings: Settings) -> str:
 def parse_settings(text: str) -> Settings:
     """Return the settings that `render_settings` wrote."""
     document: dict[str, Any] = json.loads(text)
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in document.items()}
+    known = {field.name for field in fields(Settings)}  # another version may have written it
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in document.items()
+        if key in known
+    }
     return Settings(**values)

@@ -1,7 +1,7 @@
 """`python -m pinnace.daemon SETTINGS [--ready-fd N] [--clear [--wipe]]`: the process behind `pinnace up` and `down`.
 
 Says on the ready descriptor, as one line of JSON, that it is ready or why it can't be. Ends in order on SIGTERM and
-SIGINT; containers go on then. `--clear` ends and removes what an instance runs (its daemon must not run).
+SIGINT; containers go on then. `--clear` ends and removes what an instance runs, its daemon first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import Any
 
-from pinnace.base.errors import PinnaceError, UserError
+from pinnace.base.errors import Bug, PinnaceError, UserError
 from pinnace.base.settings import Settings, parse_settings
 
 log = logging.getLogger("pinnace.daemon")
@@ -37,6 +37,7 @@ def main() -> None:
     )
     for noisy in ("asyncio", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.umask(0o022)  # containers' users read what we make for them, whatever the caller's umask
     try:
         if options.clear:
             lines = _new_loop_run(_clear(settings, wipe=options.wipe))
@@ -44,17 +45,26 @@ def main() -> None:
         else:
             _new_loop_run(_serve(settings, options.ready_fd))
     except PinnaceError as error:
-        word = {"error": error.message, "hint": error.hint, "user": isinstance(error, UserError)}
-        if options.clear:
-            print(json.dumps(word))
-        elif options.ready_fd >= 0:
-            _say(options.ready_fd, word)
-        else:
-            print(f"error: {error.message}", file=sys.stderr)
-            if error.hint:
-                print(f"hint: {error.hint}", file=sys.stderr)
         log.debug("ended", exc_info=error)
-        sys.exit(1 if isinstance(error, UserError) else 2)
+        sys.exit(_fail(error, clear=options.clear, ready_fd=options.ready_fd))
+    except Exception as error:  # the edge: a person reads one sentence, the log has the rest
+        log.exception("ended")
+        bug = Bug(f"unexpected {type(error).__name__}: {error}", hint="the daemon's log shows where")
+        sys.exit(_fail(bug, clear=options.clear, ready_fd=options.ready_fd))
+
+
+def _fail(error: PinnaceError, *, clear: bool, ready_fd: int) -> int:
+    """Say why to whoever waits for us, and return the exit code."""
+    word = {"error": error.message, "hint": error.hint, "user": isinstance(error, UserError)}
+    if clear:
+        print(json.dumps(word))
+    elif ready_fd >= 0:
+        _say(ready_fd, word)
+    else:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+    return 1 if isinstance(error, UserError) else 2
 
 
 def _new_loop_run(main: Any) -> Any:
@@ -68,7 +78,7 @@ async def _serve(settings: Settings, ready_fd: int) -> None:
     from pinnace.daemon.instance import Instance
 
     ended = asyncio.Event()
-    instance = Instance(settings, stop=ended.set)
+    instance = Instance(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)

@@ -6,6 +6,7 @@ adopted before anything new is started, and the API answers last, when the node 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -17,15 +18,18 @@ from pinnace.api.facade import Api
 from pinnace.api.settings import ApiSettings
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
-from pinnace.base.errors import HostError, UserError
+from pinnace.base.errors import UserError
 from pinnace.base.settings import Settings
 from pinnace.build.builder import Builder
 from pinnace.controllers.ensure import ensure_cluster_objects
 from pinnace.controllers.runner import ControllerRunner
 from pinnace.controllers.table import build_controllers
+from pinnace.daemon.folders import prepare_folders, remember_settings
 from pinnace.daemon.host import build_host, find_image_uses
+from pinnace.daemon.housekeeping import Housekeeping
 from pinnace.daemon.lock import InstanceLock
 from pinnace.daemon.owner import find_person, kubeconfig_of
+from pinnace.daemon.takeover import wait_for_lock
 from pinnace.engine.engine import Engine
 from pinnace.engine.queries import Queries
 from pinnace.engine.specs import NetworkFacts
@@ -61,6 +65,7 @@ from pinnace.store.sqlite import SqliteStore
 
 log = logging.getLogger("pinnace.daemon")
 
+CLOSE_TIMEOUT_S = 10.0
 RESOLV_CONF = Path("/etc/resolv.conf")
 CA_BUNDLES = (  # Debian and Ubuntu; Fedora and RHEL; SUSE
     Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -75,13 +80,13 @@ def find_ca_bundle() -> Path | None:
 
 
 class Instance:
-    """Everything that one `pinnace up` runs. `stop` is called when the instance is asked to end."""
+    """Everything that one `pinnace up` runs."""
 
-    def __init__(self, settings: Settings, stop: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._stop = stop
         self._lock = InstanceLock(settings.run_path / "pinnace.pid")
         self._undo: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._failed: dict[str, str] = {}
         self._person = find_person()
         self._lines: list[str] = []
 
@@ -100,9 +105,10 @@ class Instance:
             )
         capacity = parse_capacity(settings.node_capacity)
         labels = parse_pairs(settings.node_label, "label")
-        self._prepare_folders()
-        self._lock.acquire(settings.name)
+        prepare_folders(settings)
+        await wait_for_lock(self._lock, settings.kube_socket, settings.name, clock)
         began = clock.monotonic()
+        remember_settings(settings)
 
         store = SqliteStore(settings.home_path / "state.db")
         self._undo.append(("store", store.close))
@@ -133,7 +139,9 @@ class Instance:
         dns = Dns(api, zone=settings.cluster_domain, service_ip=dns_ip, ranges=ranges)
         dns_port = await dns.start(gateway)
         self._undo.append(("dns", dns.close))
-        proxy = ServiceProxy(api, host.network, clock, dns_ip=dns_ip, dns_port=dns_port)
+        proxy = ServiceProxy(
+            api, host.network, clock, dns_ip=dns_ip, dns_port=dns_port, on_failure=self._task_failed
+        )
         self._proxy = proxy
 
         def dns_facts() -> DnsFacts:
@@ -161,7 +169,14 @@ class Instance:
             network=lambda: NetworkFacts(dns_ip, gateway, dns_facts().host_resolv_conf),
         )
         queries = Queries(engine.book, engine.maker, host.sandboxes, host.images)
-        agent = NodeAgent(api, machine, clock, Chance(), AgentSettings(settings.node, node.host_ip))
+        agent = NodeAgent(
+            api,
+            machine,
+            clock,
+            Chance(),
+            AgentSettings(settings.node, node.host_ip),
+            on_failure=self._task_failed,
+        )
         usage = CgroupUsage(host.sandboxes, agent.book, clock, settings.node)
         streams = PodStreams(host.sandboxes, agent.book, clock, machine.log_path)
         await host.sandboxes.adopt()
@@ -185,7 +200,7 @@ class Instance:
         world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
         router = Router(
             [
-                *instance_routes(self.describe, self._stop),
+                *instance_routes(self.describe),
                 *image_routes(host.images, lambda image: find_image_uses(host, engine, image)),
                 *container_routes(engine, queries),
                 *build_routes(builder),
@@ -203,6 +218,7 @@ class Instance:
             api,
             clock,
             NodeDescription(settings.node, node.host_ip, capacity, labels, f"pinnace://{__version__}"),
+            on_failure=self._task_failed,
         )
         await registration.start()
         self._undo.append(("node registration", registration.close))
@@ -214,31 +230,32 @@ class Instance:
         await self._firewalls.start()
         self._undo.append(("foreign firewalls", self._firewalls.close))
 
-        scheduler = Scheduler(api, clock, Chance())
+        scheduler = Scheduler(api, clock, Chance(), on_failure=self._task_failed)
         scheduler.start()
         self._undo.append(("scheduler", scheduler.close))
         controllers = build_controllers(api, clock, usage, ca_text=certificates.ca_certificate.decode())
-        runner = ControllerRunner(api, controllers, clock)
+        runner = ControllerRunner(api, controllers, clock, on_failure=self._task_failed)
         runner.start()
         self._undo.append(("controllers", runner.close))
         await agent.start()
         self._undo.append(("node", agent.close))
         usage.start()
         self._undo.append(("usage", usage.close))
+        housekeeping = Housekeeping(host.sandboxes, clock, self._task_failed)
+        housekeeping.start()
+        self._undo.append(("housekeeping", housekeeping.close))
 
         self._write_kubeconfigs(certificates, port)
         await server.serve_unix(settings.kube_socket, self._person.ids)
+        self._undo.append(
+            ("kubeapi", server.close)
+        )  # the edges end first: nobody meets a room that is closing
         self._lines.insert(
             0, f"{settings.name} is ready in {clock.monotonic() - began:.2f} s: https://127.0.0.1:{port}"
         )
 
-    def _prepare_folders(self) -> None:
-        for folder in (self._settings.home_path, self._settings.run_path):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(0o711)
-            except OSError as error:
-                raise HostError(f"{folder} can't be made: {error.strerror}", errno=error.errno) from error
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        self._failed[name] = f"{type(error).__name__}: {error}"
 
     def _write_kubeconfigs(self, certificates: pki.Certificates, port: int) -> None:
         settings, person = self._settings, self._person
@@ -248,8 +265,8 @@ class Instance:
         if settings.kubeconfig:
             try:
                 self._lines.append(merge_into(kubeconfig_of(person), document, owner=person.ids).describe())
-            except UserError as error:
-                self._lines.append(f"{error.message}: no context was merged")
+            except (UserError, OSError) as error:
+                self._lines.append(f"no context was merged: {error}")
 
     # --- what it is ----------------------------------------------------------------------------------------------------
 
@@ -275,6 +292,7 @@ class Instance:
         rows += [("waiting", line) for line in rules.waiting]
         if rules.last_error:
             rows.append(("rules failed", rules.last_error))
+        rows += [("failed", f"{name}: {why} (see daemon.log)") for name, why in self._failed.items()]
         return rows
 
     # --- end -----------------------------------------------------------------------------------------------------------
@@ -284,8 +302,9 @@ class Instance:
         while self._undo:
             name, close = self._undo.pop()
             try:
-                await close()
-            except Exception:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await close()
+            except Exception:  # a room that can't end must not keep the others from it
                 log.exception("closing %s", name)
         if self._lock.held:  # else the socket is that of the daemon that runs
             self._settings.kube_socket.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -48,8 +49,6 @@ class Router:
                 if match is None:
                     continue
                 if route.method == request.method:
-                    from urllib.parse import unquote
-
                     values = {name: unquote(value) for name, value in match.groupdict().items()}
                     return await route.handler(request, values)
                 methods.append(route.method)

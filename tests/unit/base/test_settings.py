@@ -1,6 +1,7 @@
 """The settings table."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,19 @@ def test_what_is_no_range_of_addresses_is_refused(text: str) -> None:
     row = next(row for row in ROWS if row.field == "pod_range")
     with pytest.raises(UserError, match="is no range of addresses"):
         row.parse(text)
+
+
+def test_folders_are_absolute_since_the_daemon_works_elsewhere() -> None:
+    settings = read_settings({}, {"PINNACE_HOME": "state", "PINNACE_RUN": "/run/../run/p"})
+    assert settings.home_path == Path.cwd() / "state"
+    assert str(settings.run_path) == "/run/p"
+
+
+def test_a_range_with_no_place_for_the_dns_is_refused() -> None:
+    with pytest.raises(UserError, match="is too small for Services"):
+        read_settings({}, {"PINNACE_SERVICE_RANGE": "10.96.0.0/29"})
+
+
+def test_a_host_name_that_could_not_name_a_node_is_made_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Ann_s-Laptop_.example.org")
+    assert Settings().node == "ann-s-laptop"

@@ -23,10 +23,10 @@ def ask(host: str, port: int = 80, path: str = "/cgi-bin/who", timeout_s: float 
 
 
 def is_refused(host: str, port: int) -> bool:
-    """Say whether nobody answers at an address."""
+    """Say whether nobody answers at an address, or somebody else does."""
     try:
         ask(host, port, timeout_s=2.0)
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, AssertionError):
         return True
     return False
 

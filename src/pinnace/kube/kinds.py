@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from pinnace.kube.objects import (
         apps_v1,
-        authentication_v1,
         autoscaling_v1,
         autoscaling_v2,
         coordination_v1,
@@ -49,16 +48,15 @@ class Subresource:
 
 STATUS = Subresource("status")
 SCALE_SUBRESOURCE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
-# Source: Kubernetes v1.36, GET /api/v1 of a real server.
+# Source: Kubernetes v1.36, GET /api/v1 of a real server; what nobody serves here (ephemeralcontainers, resize, a service
+# account's token) is not offered, or clients would go for it instead of doing without.
 POD_SUBRESOURCES = (
     Subresource("attach", ("create", "get"), "PodAttachOptions"),
     Subresource("binding", ("create",), "Binding"),
-    Subresource("ephemeralcontainers"),
     Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
     Subresource("exec", ("create", "get"), "PodExecOptions"),
     Subresource("log", ("get",)),
     Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),
-    Subresource("resize"),
     STATUS,
 )
 
@@ -173,7 +171,6 @@ SERVICE_ACCOUNT: Kind[core_v1.ServiceAccount] = Kind(
     "serviceaccounts",
     "core_v1.ServiceAccount",
     short_names=("sa",),
-    subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
 )
 EVENT: Kind[core_v1.Event] = Kind("", "v1", "Event", "events", "core_v1.Event", short_names=("ev",))
 BINDING: Kind[core_v1.Binding] = Kind("", "v1", "Binding", "bindings", "core_v1.Binding", verbs=("create",))
@@ -256,9 +253,6 @@ SCALE: Kind[autoscaling_v1.Scale] = Kind(
 EVICTION: Kind[policy_v1.Eviction] = Kind(
     "policy", "v1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
 )
-TOKEN_REQUEST: Kind[authentication_v1.TokenRequest] = Kind(
-    "authentication.k8s.io", "v1", "TokenRequest", "tokenrequests", "authentication_v1.TokenRequest", verbs=()
-)
 
 # Where several versions store one resource, the stored (and preferred) one comes first.
 SERVED: tuple[Kind[Any], ...] = (
@@ -285,7 +279,7 @@ SERVED: tuple[Kind[Any], ...] = (
     CONTAINER,
     VOLUME,
 )
-BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION, TOKEN_REQUEST)
+BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION)
 STORED: tuple[Kind[Any], ...] = tuple(
     {kind.resource: kind for kind in reversed(SERVED) if "watch" in kind.verbs}.values()
 )[::-1]

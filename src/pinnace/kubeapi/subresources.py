@@ -92,8 +92,6 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("status", "PUT"): serve_update,
     ("status", "PATCH"): serve_patch,
     ("finalize", "PUT"): serve_update,
-    ("ephemeralcontainers", "GET"): serve_get,
-    ("resize", "GET"): serve_get,
     ("scale", "GET"): serve_get_scale,
     ("scale", "PUT"): serve_update_scale,
     ("scale", "PATCH"): serve_patch_scale,

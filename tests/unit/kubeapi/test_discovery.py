@@ -3,6 +3,7 @@ from typing import Any
 from tests.unit.kubeapi.conftest import Kube
 
 from pinnace.kube import kinds
+from pinnace.kubeapi.subresources import SUBRESOURCES
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
@@ -66,3 +67,11 @@ async def test_both_forms_name_the_same_verbs(kube: Kube) -> None:
     for resource in (await kube.get("/api", Accept=AGGREGATED))["items"][0]["versions"][0]["resources"]:
         aggregated |= verbs(resource)
     assert legacy == aggregated
+
+
+def test_no_part_of_an_object_is_offered_that_nobody_serves() -> None:
+    methods = {"get": "GET", "update": "PUT", "patch": "PATCH", "create": "POST"}
+    offered = {
+        (part.name, methods[v]) for kind in kinds.SERVED for part in kind.subresources for v in part.verbs
+    }
+    assert offered == set(SUBRESOURCES)

@@ -24,6 +24,7 @@ from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
+from pinnace.base.locks import KeyedLocks
 from pinnace.base.tasks import Tasks
 from pinnace.base.times import render_time
 from pinnace.container.attach import Attachment
@@ -43,7 +44,6 @@ from pinnace.image.store import ImageStore
 from pinnace.kube.kinds import CONTAINER
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.kube.objects.pinnace_v1 import Container
-from pinnace.sandbox.locks import Locks
 from pinnace.sandbox.sandboxes import Sandboxes
 
 log = logging.getLogger("pinnace.engine")
@@ -107,7 +107,7 @@ class Engine:
         self.maker = Maker(
             sandboxes, images, publisher, self.volumes, folder=home / "containers", network=network
         )
-        self._locks = Locks()
+        self._locks = KeyedLocks()
         self._tasks = Tasks("engine")
         self._calls: set[asyncio.Task[Any]] = set()
         self._exits = sandboxes.exits()  # before anything is adopted, so that no end is missed

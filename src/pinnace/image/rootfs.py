@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from pinnace.base.errors import Bug, HostError
+from pinnace.base.locks import KeyedLocks
 from pinnace.image import mounts, overlay
 from pinnace.image.layers import Layer, Layers, remove_tree
 from pinnace.image.layout import Layout
-from pinnace.image.threads import KeyedLocks, uninterrupted
+from pinnace.image.threads import uninterrupted
 from pinnace.oci.digest import Digest
 
 RECORD = "plan.json"
@@ -108,7 +109,7 @@ class RootfsStore:
         record = msgspec.structs.replace(record, boot_id=self._boot_id)
         self._wanted.append(record)
         try:
-            async with self._locks.holding(record.id):
+            async with self._locks.hold(record.id):
                 rootfs = await uninterrupted(self._make, self._records.get(record.id), record)
                 self._records[record.id] = record
                 return rootfs
@@ -118,7 +119,7 @@ class RootfsStore:
     async def release(self, rootfs_id: str) -> Path | None:
         """Unmount; return what is to be removed (in the trash), or None when there was nothing."""
         check_id(rootfs_id)
-        async with self._locks.holding(rootfs_id):
+        async with self._locks.hold(rootfs_id):
             trash = await uninterrupted(self._release, rootfs_id)
             self._records.pop(rootfs_id, None)
         return trash

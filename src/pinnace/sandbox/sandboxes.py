@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from pinnace.base.clock import Clock
 from pinnace.base.errors import HostError
+from pinnace.base.locks import KeyedLocks
 from pinnace.container import system
 from pinnace.container.cgroup import Limits, Usage
 from pinnace.container.exits import UNKNOWN_EXIT_CODE, ExitFact, Subscription
@@ -27,7 +28,6 @@ from pinnace.container.runtime import Runtime
 from pinnace.container.signals import parse_signal
 from pinnace.sandbox.containers import ContainerMaker
 from pinnace.sandbox.interfaces import Images, Network
-from pinnace.sandbox.locks import Locks
 from pinnace.sandbox.namespaces import find_mounts_below
 from pinnace.sandbox.records import Records
 from pinnace.sandbox.sessions import Sessions
@@ -52,7 +52,7 @@ class Sandboxes(Sessions):
         self._surroundings = SurroundingsMaker(runtime, network, run, self._records)
         self._maker = ContainerMaker(runtime, images, self._records, clock)
         self._sandboxes: dict[str, Sandbox] = {}
-        self._locks = Locks()
+        self._locks = KeyedLocks()
         self._undoing: set[asyncio.Task[None]] = set()
         runtime.ensure_folders()
         runtime.exits.listen(self._on_exit)

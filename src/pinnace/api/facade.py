@@ -99,7 +99,7 @@ class Api:
     ) -> ObjectWatch[T]:
         """Iterate over changes for ever; with `since=None` first every present object as ADDED. No gap, no duplicate.
 
-        End it with `close()`, `await aclose()`, or by cancelling the task.
+        End it with `close()` or `await aclose()`; one that is dropped (its task was cancelled) ends too.
         Raises: ApiError Expired when `since` is compacted.
         """
         return ObjectWatch(self.store, self._reader, kind, namespace, since)

@@ -36,7 +36,7 @@ def expired(error: Compacted | RevisionAhead) -> ApiError:
 
 
 class ObjectWatch(Generic[T]):
-    """An endless iteration over changes; `close` (or cancelling the task that waits) ends it."""
+    """An endless iteration over changes. `close`, or dropping it, ends it; cancelling who waits only ends the wait."""
 
     def __init__(
         self, store: Store, reader: Reader, kind: Kind[T], namespace: str | None, since: Revision | None

@@ -30,6 +30,7 @@ from pinnace.container.monitor import REOPEN_LOG, MonitorOptions, RunPaths, pars
 from pinnace.container.plan import ContainerPlan, ProcessPlan
 from pinnace.container.programs import Programs
 from pinnace.container.readiness import wait_readable
+from pinnace.container.start import open_gate
 
 CREATE_TIMEOUT_S = 120.0
 KILL_TIMEOUT_S = 15.0
@@ -159,6 +160,10 @@ class Runtime:
 
     async def start(self, container: str) -> None:
         """Let a created container's process begin. Raises: HostError."""
+        if self.programs.runtime == "runc":
+            state = self.paths.runtime_root / container
+            if await open_gate(state, lambda: self.exits.wait(container)):
+                return
         await spawn.run([*self.argv, "start", container], env=_ENVIRONMENT)
 
     def kill(self, container: str, number: int = signal.SIGTERM) -> bool:

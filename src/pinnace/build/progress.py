@@ -8,7 +8,10 @@ import msgspec
 
 
 class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field="type"):
-    """A step changed its state: "running", "cached", "done" or "failed". `number` counts in its stage from 1."""
+    """A step is "reading" what it copies, "running", "cached", "done" or "failed". `number` counts in its stage from 1.
+
+    Units: bytes, of what was read or copied so far, and of the layer in the end.
+    """
 
     id: str
     stage: str

@@ -264,7 +264,7 @@ class _Source:
         facts = await run._images.workers.call(
             digest_sources,
             await self.selection(),
-            lambda progress: run._tell(replace(news, bytes=progress.size)),
+            lambda progress: run._tell(replace(news, state="reading", bytes=progress.size)),
         )
         for pattern in facts.unmatched:
             run._tell(Warned(text=f"{self._step.place.text}: nothing in {self._what} matches {pattern}"))

@@ -15,6 +15,9 @@ from pathlib import Path
 # Mount points of every container: the files of `sandbox/compose.py`, the folders of `container/config.py`.
 STUBS = ("etc/hosts", "etc/resolv.conf", "etc/hostname", "dev", "proc", "sys", "etc")
 
+# A folder's time is set a little after that of the file that was made in it; no command begins so soon after that.
+MAKING_NS = 5_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Before:
@@ -57,7 +60,7 @@ def _changed_beside(root: Path, stubs: Sequence[str]) -> frozenset[str]:
     changed = set()
     for folder in {os.path.dirname(stub) for stub in stubs}:
         made = [_changed_ns(root / stub) for stub in stubs if os.path.dirname(stub) == folder]
-        if _mtime_ns(root / folder) > max(made):
+        if _mtime_ns(root / folder) > max(made) + MAKING_NS:
             changed.add(folder)
     return frozenset(changed)
 

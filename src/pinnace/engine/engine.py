@@ -125,6 +125,7 @@ class Engine:
                 self._tasks.spawn(self._dispose(container), f"remove {container.metadata.name[:12]}")
             else:
                 decided.append((self.book.add(container), decision))
+        self.maker.remove_unknown({container.metadata.name for container in self._records.list()})
         for sandbox in self._sandboxes.list_sandboxes():
             owner = sandbox.id.partition("-")[2]
             if is_ours(sandbox.id) and self._api.find(CONTAINER, "", owner) is None:
@@ -247,6 +248,7 @@ class Engine:
         started stays, as with Docker, unless it was to be removed.
         """
         entry, merged = self._admit(request)
+        entry.set_status(replace(entry.status, starting=True))
         async with self._locks.hold(entry.id):
             recorded = asyncio.ensure_future(self._records.create(entry.container))
             try:

@@ -7,8 +7,9 @@ Called by `engine` only, under the container's lock. Invariants: a `make` that f
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -143,6 +144,13 @@ class Maker:
         await self._sandboxes.remove_sandbox(sandbox_id(container_id))
         await self._images.release(container_id)
         shutil.rmtree(self._folder / container_id, ignore_errors=True)
+
+    def remove_unknown(self, known: Collection[str]) -> None:
+        """Remove the folders of containers whose object never came to the store."""
+        if self._folder.is_dir():
+            for entry in os.scandir(self._folder):
+                if entry.name not in known:
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
     def volume_folders(self, container: Container) -> dict[str, str]:
         """Return the folder of each volume by its target."""

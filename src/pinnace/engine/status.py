@@ -49,6 +49,7 @@ def started(
         started_at=render_micro_time(now),
         finished_at="",
         stopped=False,
+        starting=False,
         ip=ip,
         gateway=gateway,
         mac=mac,
@@ -59,7 +60,7 @@ def started(
 def failed_to_start(status: ContainerStatus, *, exit_code: int, error: str) -> ContainerStatus:
     """Return the status of a container whose process could not begin; one that never ran stays "created"."""
     state = CREATED if not status.started_at else EXITED
-    return replace(status, state=state, pid=0, exit_code=exit_code, error=error)
+    return replace(status, state=state, pid=0, exit_code=exit_code, error=error, starting=False)
 
 
 def ended(status: ContainerStatus, fact: ExitFact, again: Again | None) -> ContainerStatus:

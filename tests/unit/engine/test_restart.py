@@ -96,12 +96,19 @@ def test_a_container_that_never_ran_stays_created_when_it_cannot_start() -> None
 
 
 def container(
-    state: str, *, restart: RestartPolicy = NEVER, rm: bool = False, stopped: bool = False
+    state: str,
+    *,
+    restart: RestartPolicy = NEVER,
+    rm: bool = False,
+    stopped: bool = False,
+    starting: bool = False,
 ) -> Container:
     return Container(
         metadata=ObjectMeta(name="c1"),
         spec=ContainerSpec(name="web", restart=restart, auto_remove=rm),
-        status=ContainerStatus(state=state, stopped=stopped, started_at="1970-01-01T00:00:10.000000Z"),
+        status=ContainerStatus(
+            state=state, stopped=stopped, starting=starting, started_at="1970-01-01T00:00:10.000000Z"
+        ),
     )
 
 
@@ -129,6 +136,9 @@ LOST = lost("c1", 30.0)
         (container("created"), handle("exited", fact(3)), False, Adoption("end", fact(3))),
         (container("created"), handle("created"), False, Adoption("leave")),
         (container("created"), None, True, Adoption("leave")),
+        (container("created", rm=True), None, True, Adoption("leave")),
+        (container("created", rm=True, starting=True), None, True, Adoption("remove")),
+        (container("created", starting=True), handle("created"), False, Adoption("leave")),
         (container("running", rm=True), handle("exited", fact(0)), False, Adoption("remove", fact(0))),
         (container("exited"), handle("exited", fact(0)), False, Adoption("leave")),
         (container("restarting", restart=ON_FAILURE), handle("exited", fact(1)), False, Adoption("wait-over")),

@@ -109,7 +109,8 @@ class ContainerStatus(Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     """What a container is: "created", "running", "restarting", "exited" or "removing".
 
     `stopped` says that a person has ended it, so that `unless-stopped` leaves it alone. `failures` counts the restarts
-    since it last ran well, for the back-off.
+    since it last ran well, for the back-off. `starting`: `run` is at it; a daemon that finds it so has a predecessor that
+    died meanwhile.
     """
 
     state: str = "created"
@@ -122,6 +123,7 @@ class ContainerStatus(Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     restart_count: int = 0
     failures: int = 0
     stopped: bool = False
+    starting: bool = False
     ip: str = _field(default_factory=str, name="ip")
     gateway: str = ""
     mac: str = ""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.product.fixtures import import_images
 from tests.product.instance import Object, Product, condition, pod_ready
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.product.instance import Object, Product, container_state, pod_ready
 
 MANIFEST = Path(__file__).with_name("pattern_1.yaml").read_text()
@@ -37,7 +38,9 @@ def test_three_replicas_of_the_image_are_ready(applied: Product) -> None:
     found = applied.list("pods", NS, labels="app=ml-inference")
     assert [container_state(one)["image"] for one in found] == ["my-model:v1"] * 3
     assert len({container_state(one)["imageID"] for one in found}) == 1
-    applied.until("deployments", "ml-inference", lambda d: d["status"].get("readyReplicas") == 3, namespace=NS)
+    applied.until(
+        "deployments", "ml-inference", lambda d: d["status"].get("readyReplicas") == 3, namespace=NS
+    )
     assert all(
         one["spec"]["containers"][0]["ports"] == [{"containerPort": 8000, "protocol": "TCP"}] for one in found
     )

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+
 from examples.demo.building import read_stage_sizes
 from examples.demo.picture import Chunk, Line, read_lines, render_svg, shorten_pauses
 from examples.demo.report import Report

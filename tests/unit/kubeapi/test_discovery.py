@@ -1,9 +1,8 @@
 from typing import Any
 
-from tests.unit.kubeapi.conftest import Kube
-
 from pinnace.kube import kinds
 from pinnace.kubeapi.subresources import SUBRESOURCES
+from tests.unit.kubeapi.conftest import Kube
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 

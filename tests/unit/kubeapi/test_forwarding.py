@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from tests.unit.kubeapi.conftest import PODS, Kube, pod
-from tests.unit.kubeapi.test_spdy import Client
-from tests.unit.kubeapi.test_streams import running
 
 from pinnace.base.errors import ApiError
 from pinnace.kubeapi.forwarding import CHANNELS, TUNNEL, read_ports
+from tests.unit.kubeapi.conftest import PODS, Kube, pod
+from tests.unit.kubeapi.test_spdy import Client
+from tests.unit.kubeapi.test_streams import running
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-from tests.unit.kubeapi.conftest import PODS, Kube, pod
-
 from pinnace.api.world import ContainerUsage, NodeUsage
+from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 METRICS = "/apis/metrics.k8s.io/v1beta1"
 

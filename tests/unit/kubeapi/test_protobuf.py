@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.kubeapi.conftest import Kube
 
 from pinnace.base.errors import ApiError
 from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.protobuf import MEDIA_TYPE, protobuf_to_json
+from tests.unit.kubeapi.conftest import Kube
 
 
 def varint(value: int) -> bytes:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

@@ -5,7 +5,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
@@ -17,6 +16,7 @@ from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import World
 from pinnace.store.interface import StoreFailed
 from pinnace.store.memory import MemoryStore
+from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 
 def server() -> KubeServer:

@@ -4,9 +4,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.unit.kubeapi.conftest import PODS, FakeSession, Kube, pod
 
 from pinnace.api.world import LogOptions
+from tests.unit.kubeapi.conftest import PODS, FakeSession, Kube, pod
 
 MERGE = "application/merge-patch+json"
 

@@ -2,12 +2,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 from pinnace.base.errors import ApiError
 from pinnace.kubeapi.query import parse_query
 from pinnace.kubeapi.watching import Start, plan_start
 from pinnace.store.interface import Revision
+from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 

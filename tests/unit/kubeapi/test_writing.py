@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.unit.kubeapi.conftest import PODS, Kube, pod
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -254,3 +255,15 @@ async def test_an_eviction_deletes(kube: Kube) -> None:
 async def test_methods_and_paths_that_are_not_served(kube: Kube, method: str, path: str, code: int) -> None:
     status, document = await kube.call(method, path, {} if method in ("POST", "PUT") else None)
     assert status == code, document
+
+
+async def test_an_apply_takes_a_field_from_another_manager_only_by_force(kube: Kube) -> None:
+    path, apply = f"{DEPLOYMENTS}/web", "application/apply-patch+yaml"
+    await kube.call("PATCH", f"{path}?fieldManager=one", deployment(replicas=3), content_type=apply)
+    status, refused = await kube.call(
+        "PATCH", f"{path}?fieldManager=two", deployment(replicas=4), content_type=apply
+    )
+    assert (status, refused["reason"]) == (409, "Conflict")
+    query = "fieldManager=two&force=true"
+    status, taken = await kube.call("PATCH", f"{path}?{query}", deployment(replicas=4), content_type=apply)
+    assert (status, taken["spec"]["replicas"]) == (200, 4)

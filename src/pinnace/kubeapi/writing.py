@@ -159,7 +159,7 @@ async def read_patch(call: Call, kind: Kind[Any]) -> Patch:
         document = yaml_to_json(body) if media_type == PatchType.APPLY.value else body
         found = find_unknown_fields(kind, document)
         _report_unknown(call, kind, validation, tuple(sentence for sentence in found if "$" not in sentence))
-    return Patch(media_type, body)
+    return Patch(media_type, body, force="force" in call.query and call.query.flag("force"))
 
 
 _PATCH_TYPES = tuple(kind.value for kind in PatchType)

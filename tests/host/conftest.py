@@ -235,7 +235,7 @@ class BusyboxImages:
     def defaults(self, image_id: str) -> ImageDefaults:
         return ImageDefaults(cmd=("sh",), env=("FROM_IMAGE=yes",), cwd="/tmp")
 
-    async def mount(self, image_id: str, container_id: str) -> Path:
+    async def mount(self, image_id: str, container_id: str, *, volatile: bool = False) -> Path:
         if self.fail_mount:
             raise OSError(5, "no such disk")
         folder = self._folder / container_id

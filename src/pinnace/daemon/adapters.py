@@ -28,8 +28,8 @@ class SandboxImages:
             stop_signal=config.stop_signal,
         )
 
-    async def mount(self, image_id: str, container_id: str) -> Path:
-        return (await self._store.rootfs(image_id, container_id)).path
+    async def mount(self, image_id: str, container_id: str, *, volatile: bool = False) -> Path:
+        return (await self._store.rootfs(image_id, container_id, volatile=volatile)).path
 
     async def release(self, container_id: str) -> None:
         await self._store.release(container_id)

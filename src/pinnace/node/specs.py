@@ -204,6 +204,7 @@ def compute_container_spec(
             MESSAGE_POLICY_LABEL: container.termination_message_policy,
         },
         log_path=str(log_path),
+        volatile=True,  # after a crash of the machine a pod's container is made anew
     )
 
 

@@ -51,7 +51,7 @@ class ContainerMaker:
         _check_mounts(spec)
         image = self._images.defaults(spec.image) if spec.image else ImageDefaults()
         stop_signal = render_signal(parse_signal(spec.stop_signal or image.stop_signal or "TERM"))
-        rootfs = spec.rootfs or str(await self._images.mount(spec.image, spec.id))
+        rootfs = spec.rootfs or str(await self._images.mount(spec.image, spec.id, volatile=spec.volatile))
         user_text = spec.user or image.user
         plan = compose_container(
             spec,

@@ -14,8 +14,8 @@ class Images(Protocol):
     def defaults(self, image_id: str) -> ImageDefaults:
         """Return what the image says about its containers. Raises: UserError when there is no such image."""
 
-    async def mount(self, image_id: str, container_id: str) -> Path:
-        """Make a writable root filesystem and return where it is."""
+    async def mount(self, image_id: str, container_id: str, *, volatile: bool = False) -> Path:
+        """Make a writable root filesystem and return where it is; a `volatile` one need not outlive a crash of the machine."""
 
     async def release(self, container_id: str) -> None:
         """Unmount and remove it; fine when there is none."""

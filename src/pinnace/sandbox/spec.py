@@ -82,6 +82,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
 
     `image` is the id of an image in the store; or `rootfs` is a folder that is prepared already. `command` replaces the
     image's entrypoint and its cmd, `args` its cmd only; None takes the image's. `env` is "NAME=value", later ones win.
+    `volatile`: what it writes need not outlive a crash of the machine, so nothing waits for the disk when it goes.
     `user` "" is the image's; `uid` and `gid` override it; `groups` are added. `log_path` "" is a place below the state.
     `stop_signal` "" is the image's, else SIGTERM. `seccomp` is "default", "unconfined" or a profile's path.
     """
@@ -117,6 +118,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     labels: dict[str, str] = {}
     log_path: str = ""
     etc_files: bool = True
+    volatile: bool = False
     stop_signal: str = ""
 
 

@@ -315,7 +315,9 @@ def test_exec_on_a_terminal(product: Product, name: str) -> None:
     product.pinnace("run", "-d", "--name", name, "tiny:v1", "sleep", "100")
     terminal = Terminal(product, "exec", "-it", name, "sh", height=33, width=93)
     try:
-        terminal.type("tty; stty size; exit 4\n")
+        terminal.expect("# ")
+        # runc sets the size just after it has started the process, and tells nobody.
+        terminal.type("tty; sleep 0.3; stty size; exit 4\n")
         terminal.expect("/dev/pts/")
         terminal.expect("33 93")
         assert terminal.end() == 4

@@ -134,7 +134,10 @@ def parse_quickly(words: list[str]) -> dict[str, Any] | None:
         **{field: "" for _, field, _, _ in TEXTS},
         **{field: False for _, field, _ in FLAGS},
         **{field: default for _, field, default, _, _ in NUMBERS},
-        "entrypoint": None, "init": False, "pull": "missing", "platform": "",
+        "entrypoint": None,
+        "init": False,
+        "pull": "missing",
+        "platform": "",
     }
     switches = {name: field for names, field, _ in FLAGS for name in names}
     texts = {name: field for names, field, _, _ in TEXTS for name in names} | {"--entrypoint": "entrypoint"}

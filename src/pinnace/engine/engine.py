@@ -13,8 +13,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,20 +23,16 @@ from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
-from pinnace.base.locks import KeyedLocks
-from pinnace.base.tasks import Tasks
 from pinnace.base.times import render_time
-from pinnace.container.attach import Attachment
-from pinnace.container.exits import ExitFact
-from pinnace.engine import failures, status
+from pinnace.engine import status
 from pinnace.engine.adoption import Adoption, decide_adoption
-from pinnace.engine.book import Book, Entry
+from pinnace.engine.book import Entry
+from pinnace.engine.lives import Lives, Size, Started
 from pinnace.engine.maker import Maker, Publisher
 from pinnace.engine.merge import Merged, merge
 from pinnace.engine.names import check_name, generate_name
 from pinnace.engine.records import Records
 from pinnace.engine.request import RunRequest
-from pinnace.engine.restart import decide_restart
 from pinnace.engine.specs import NetworkFacts, is_ours
 from pinnace.engine.volumes import Volumes
 from pinnace.image.store import ImageStore
@@ -55,33 +50,7 @@ WATCH_RETRY_S = 1.0
 ID_DIGITS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """A terminal's size."""
-
-    height: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A container that was started; `attachment` is its stdio, when that was asked for, from the first byte.
-
-    `close` it in the end: what was cut off of its output stands in the log until then. `first`: the log has nothing else.
-    """
-
-    entry: Entry
-    attachment: Attachment | None = None
-    warnings: tuple[str, ...] = field(default=())
-    first: bool = False
-
-    async def close(self) -> None:
-        if self.attachment is not None:
-            await self.attachment.close()
-            self.entry.count_reader(-1)
-
-
-class Engine:
+class Engine(Lives):
     """All containers of one instance. Call `start` once the sandboxes are adopted, `close` at the end."""
 
     def __init__(
@@ -96,19 +65,13 @@ class Engine:
         home: Path,
         network: Callable[[], NetworkFacts],
     ) -> None:
+        volumes = Volumes(api, home / "volumes", chance)
+        folder = home / "containers"
+        maker = Maker(sandboxes, images, publisher, volumes, folder=folder, network=network)
+        super().__init__(sandboxes, maker, volumes, Records(api, clock), clock)
         self._api = api
-        self._sandboxes = sandboxes
         self._images = images
-        self._clock = clock
         self._chance = chance
-        self.volumes = Volumes(api, home / "volumes", chance)
-        self.book = Book()
-        self._records = Records(api, clock)
-        self.maker = Maker(
-            sandboxes, images, publisher, self.volumes, folder=home / "containers", network=network
-        )
-        self._locks = KeyedLocks()
-        self._tasks = Tasks("engine")
         self._calls: set[asyncio.Task[Any]] = set()
         self._exits = sandboxes.exits()  # before anything is adopted, so that no end is missed
         images.add_roots(lambda: [entry.spec.image_id for entry in self.book])  # type: ignore[misc]
@@ -121,7 +84,13 @@ class Engine:
         decided: list[tuple[Entry, Adoption]] = []
         for container in sorted(self._records.list(), key=lambda one: one.spec.auto_remove, reverse=True):
             decision = self._decide(container, now)
-            if decision.next == "remove" or container.spec.name in self.book.names:
+            if (
+                container.spec.name in self.book.names
+            ):  # only an object that somebody wrote by hand can have one
+                name = f"{container.spec.name}-{container.metadata.name[:12]}"
+                log.warning("a second container is called %s: it is %s here", container.spec.name, name)
+                container = replace(container, spec=replace(container.spec, name=name))
+            if decision.next == "remove":
                 self._tasks.spawn(self._dispose(container), f"remove {container.metadata.name[:12]}")
             else:
                 decided.append((self.book.add(container), decision))
@@ -280,57 +249,6 @@ class Engine:
             entry.set_status(replace(entry.status, restart_count=0, failures=0))
             return Started(entry, await self._launch(entry, attach=attach, size=size))
 
-    async def _launch(
-        self,
-        entry: Entry,
-        *,
-        attach: bool = False,
-        size: Size | None = None,
-        recorded: Awaitable[None] | None = None,
-    ) -> Attachment | None:
-        """Make what the container stands on, attach, let the process begin. The container's lock is held."""
-        attachment: Attachment | None = None
-        try:
-            sandbox, ports = await self.maker.make(entry.container)
-            if recorded is not None:
-                await recorded
-            if attach:
-                attachment = self.attach(entry).attachment
-                if attachment is not None and size is not None:
-                    attachment.resize(size.height, size.width)
-            handle = await self._sandboxes.start(entry.id)
-        except BaseException as error:
-            await Started(entry, attachment).close()
-            await asyncio.shield(self.maker.stop(entry.id))
-            if not isinstance(error, PinnaceError):
-                raise
-            described = failures.describe(error, (*entry.spec.entrypoint, *entry.spec.command))
-            code = failures.classify(error)
-            self._set(entry, status.failed_to_start(entry.status, exit_code=code, error=described.message))
-            raise described from error
-        address = sandbox.address
-        self._set(
-            entry,
-            status.started(
-                entry.status,
-                pid=handle.pid,
-                now=handle.started_at,
-                ip=sandbox.ip,
-                gateway=address.gateway if address else "",
-                mac=address.mac if address else "",
-                ports=ports,
-            ),
-        )
-        if handle.exit is not None:
-            self._end(entry, handle.exit)
-        return attachment
-
-    def attach(self, entry: Entry) -> Started:
-        """Connect to the stdio of a container that runs, or waits to be started. Raises: HostError."""
-        attachment = self._sandboxes.attach(entry.id)
-        entry.count_reader(1)
-        return Started(entry, attachment)
-
     async def stop(self, reference: str, *, grace_s: float | None = None) -> None:
         """Send the stop signal, then SIGKILL after the grace; fine when it doesn't run. Units: below 0 waits for ever."""
         entry = self.book.find(reference)
@@ -408,20 +326,6 @@ class Engine:
             await self._dispose(entry.container, volumes=volumes)
             self.book.forget(entry)
 
-    async def _dispose(self, container: Container, *, volumes: bool = False) -> None:
-        """Remove everything of a container, its object last. Raises: HostError when something stays."""
-        container_id = container.metadata.name
-        await self.maker.remove(container_id)
-        await self._records.delete(container_id)
-        if volumes or container.spec.auto_remove:
-            await self._remove_anonymous(container)
-
-    async def _remove_anonymous(self, container: Container) -> None:
-        for mount in container.spec.mounts:
-            volume = self.volumes.find(mount.source) if mount.type == "volume" else None
-            if volume is not None and volume.spec.anonymous and not self.users_of_volume(mount.source):
-                await self.volumes.remove(mount.source)
-
     async def wait(self, reference: str, condition: str = "not-running") -> int:
         """Return the exit code once the condition holds: "not-running", "next-exit" or "removed"."""
         entry = self.book.find(reference)
@@ -436,63 +340,6 @@ class Engine:
             entry = self.book.get(fact.container_id)
             if entry is not None:
                 self.note_exit(entry, fact)
-
-    def note_exit(self, entry: Entry, fact: ExitFact) -> None:
-        """Note an end, unless it is one that was noted before."""
-        handle = self._sandboxes.get_container(entry.id)
-        if handle is None or handle.exit == fact:
-            self._end(entry, fact)
-
-    def _end(self, entry: Entry, fact: ExitFact, *, restart: bool = True) -> None:
-        if entry.status.state != status.RUNNING or entry.gone.is_set():
-            return
-        again = (
-            decide_restart(entry.spec.restart, status.describe_end(entry.status, fact)) if restart else None
-        )
-        if entry.spec.auto_remove and not entry.held:
-            # Whoever waits may go on: name and ports are free before he hears of it. The rest goes in the background.
-            entry.container = replace(entry.container, status=status.ended(entry.status, fact, None))
-            entry.ended.set()
-            self._tasks.spawn(self._leave(entry), f"remove {entry.spec.name}")
-            return
-        self._set(entry, status.ended(entry.status, fact, again))
-        if again is not None:
-            self._begin_restart(entry, again.wait_s)
-        elif restart:
-            self._tasks.spawn(self._tidy(entry), f"tidy {entry.spec.name}")
-
-    async def _leave(self, entry: Entry) -> None:
-        await self.maker.unpublish(entry.id)
-        self.book.forget(entry)
-        await entry.unread.wait()
-        await self._dispose(entry.container)
-
-    async def _tidy(self, entry: Entry) -> None:
-        """Give back what an ended container holds of the network, unless it was started again meanwhile."""
-        async with self._locks.hold(entry.id):
-            if not entry.is_running and not entry.gone.is_set():
-                await self.maker.stop(entry.id)
-
-    def _begin_restart(self, entry: Entry, wait_s: float) -> None:
-        if entry.status.state != status.RESTARTING:
-            self._set(entry, replace(entry.status, state=status.RESTARTING))
-        entry.timer = self._tasks.spawn(self._restart_later(entry, wait_s), f"restart {entry.spec.name}")
-
-    async def _restart_later(self, entry: Entry, wait_s: float) -> None:
-        await self._clock.sleep(wait_s)
-        async with self._locks.hold(entry.id):
-            if entry.status.state != status.RESTARTING or entry.timer is not asyncio.current_task():
-                return
-            entry.timer = None
-            try:
-                await self._launch(entry)
-            except PinnaceError as error:
-                log.warning("container %s can't be started again: %s", entry.spec.name, error.message)
-
-    def _cancel_timer(self, entry: Entry) -> None:
-        if entry.timer is not None:
-            entry.timer.cancel()
-            entry.timer = None
 
     async def _follow_objects(self) -> None:
         """Remove containers whose object somebody deleted."""
@@ -516,18 +363,6 @@ class Engine:
     def users_of_image(self, image_id: str) -> tuple[tuple[str, bool], ...]:
         """Return (container's id, whether it runs) for the containers that were made from an image."""
         return tuple((entry.id, entry.is_running) for entry in self.book if entry.spec.image_id == image_id)
-
-    def users_of_volume(self, name: str) -> tuple[str, ...]:
-        """Return the ids of the containers that mount a volume."""
-        return tuple(
-            entry.id
-            for entry in self.book
-            if any(mount.type == "volume" and mount.source == name for mount in entry.spec.mounts)
-        )
-
-    def _set(self, entry: Entry, new: Any) -> None:
-        entry.set_status(new)
-        self._records.note(entry.container)
 
     def _must_stay(self, entry: Entry, reference: str) -> None:
         """Refuse what was removed while its lock was waited for."""

@@ -9,7 +9,8 @@ from aiohttp import web
 from pinnace.base import frames
 from pinnace.base.errors import ApiError, Reason, UserError
 from pinnace.container.logs import LogOptions
-from pinnace.engine.engine import Engine, Size, Started
+from pinnace.engine.engine import Engine
+from pinnace.engine.lives import Size, Started
 from pinnace.engine.merge import parse_signal
 from pinnace.engine.queries import Queries
 from pinnace.engine.request import parse_exec, parse_run

@@ -402,8 +402,11 @@ class NodeAgent:
             if known.stop_asked_at is None:
                 self._watch_probes(pod, container, known.attempt, ip, started=False)
         else:
-            words = f"PostStartHook failed: {result.output}"
-            self._event(pod, "Warning", "FailedPostStartHook", words, field=_field_of(pod, name))
+            # What a hook has written may be secret: not for everybody who may read events. Source: kubelet, startContainer.
+            log.debug("postStart of %s in pod %s: %s", name, uid, result.output)
+            self._event(
+                pod, "Warning", "FailedPostStartHook", "PostStartHook failed", field=_field_of(pod, name)
+            )
             self.book.change_container(uid, name, lambda c: replace(c, unhealthy="postStart hook"))
         self._queue.add(uid)
 

@@ -319,7 +319,7 @@ class HostMachine:
                     pod,
                     "Warning",
                     "FailedPreStopHook",
-                    f"PreStopHook failed: {result.output}",
+                    "PreStopHook failed",  # without its output, which may be secret
                     component="kubelet",
                 )
         name = (container.lifecycle.stop_signal if container.lifecycle else "") or handle.stop_signal

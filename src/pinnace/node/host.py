@@ -23,6 +23,7 @@ from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.container.exits import ExitFact
 from pinnace.container.logs import LogOptions
 from pinnace.container.plan import Mount
+from pinnace.container.signals import parse_signal
 from pinnace.container.system import unmount
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Container, Pod
@@ -323,7 +324,7 @@ class HostMachine:
                     component="kubelet",
                 )
         name = (container.lifecycle.stop_signal if container.lifecycle else "") or handle.stop_signal
-        self._sandboxes.kill(container_id, signal.Signals[name])
+        self._sandboxes.kill(container_id, parse_signal(name))
 
     async def kill_container(self, container_id: str) -> None:
         self._sandboxes.kill(container_id, signal.SIGKILL)

@@ -31,6 +31,7 @@ from pinnace.node.adoption import read_facts
 from pinnace.node.checks import CheckResult, Exec, run_hook
 from pinnace.node.environment import Lookups, MissingReference, NodeFacts, compute_environment
 from pinnace.node.facts import PodFacts
+from pinnace.node.host_ports import HostPorts, Publisher
 from pinnace.node.machine import Ended, Started, StartFailure
 from pinnace.node.specs import (
     MESSAGE_POLICY_LABEL,
@@ -53,8 +54,8 @@ POST_START_TIMEOUT_S = 3600.0  # Kubernetes sets none; a deletion of the pod end
 SANDBOX_PREFIX = "pod-"
 
 
-class Drainer(Protocol):
-    """The part of the Service proxy that a terminating pod needs."""
+class Proxy(Publisher, Protocol):
+    """The part of the Service proxy that pods need."""
 
     async def settled(self, address: str, *, timeout_s: float | None = None) -> bool: ...
 
@@ -82,7 +83,7 @@ class HostMachine:
         api: Api,
         sandboxes: Sandboxes,
         find_image: FindImage,
-        drainer: Drainer,
+        proxy: Proxy,
         clock: Clock,
         *,
         home: Path,
@@ -92,7 +93,8 @@ class HostMachine:
         self._api = api
         self._sandboxes = sandboxes
         self._find_image = find_image
-        self._drainer = drainer
+        self._proxy = proxy
+        self._host_ports = HostPorts(proxy)
         self._clock = clock
         self._home = home / "node"
         self._node = node
@@ -113,10 +115,19 @@ class HostMachine:
             ends = [await self._describe_end(one, one.exit) for one in handles if one.exit is not None]
             messages = {end.container_id: end.message for end in ends}
             found[uid] = read_facts(pods.get(uid), sandbox, handles, now, messages)
+            if uid in pods and sandbox.ip and not sandbox.gone:
+                await self._publish_again(pods[uid], sandbox.ip)
         for uid, pod in pods.items():
             if uid not in found:
                 found[uid] = read_facts(pod, None, (), now)
         return found
+
+    async def _publish_again(self, pod: Pod, ip: str) -> None:
+        try:
+            await self._host_ports.publish(pod, ip)
+        except PinnaceError as error:
+            name = f"{pod.metadata.namespace}/{pod.metadata.name}"
+            log.error("ports of pod %s can't be published again: %s", name, error.message)
 
     async def ends(self) -> AsyncIterator[Ended]:
         async for fact in self._exits:
@@ -159,6 +170,11 @@ class HostMachine:
 
     async def make_sandbox(self, pod: Pod) -> tuple[str, str]:
         sandbox = await self._sandboxes.create_sandbox(compute_sandbox_spec(pod, self._dns()))
+        try:
+            await self._host_ports.publish(pod, sandbox.ip)
+        except PinnaceError:
+            await self._host_ports.release(pod.metadata.uid)
+            raise
         return sandbox.id, sandbox.ip
 
     async def prepare_volumes(self, pod: Pod, ip: str) -> None:
@@ -187,19 +203,21 @@ class HostMachine:
         return tuple(plans), failures
 
     async def release_sandbox(self, uid: str) -> None:
+        await self._host_ports.release(uid)
         await self._sandboxes.stop_sandbox(sandbox_id(uid))
 
     async def remove_pod(self, uid: str) -> None:
+        await self._host_ports.release(uid)
         await self._sandboxes.remove_sandbox(sandbox_id(uid))
         self._volumes.pop(uid, None)
         await asyncio.to_thread(remove_folder, self._folder(uid))
 
     async def drain(self, pod: Pod, ip: str, timeout_s: float) -> None:
         began = self._clock.monotonic()
-        await self._drainer.settled(ip, timeout_s=timeout_s)
+        await self._proxy.settled(ip, timeout_s=timeout_s)
         left_s = timeout_s - (self._clock.monotonic() - began)
         if left_s > 0:
-            await self._drainer.drained(ip, timeout_s=left_s)
+            await self._proxy.drained(ip, timeout_s=left_s)
 
     # --- its containers ------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class PodMachine(Protocol):
         ...
 
     async def make_sandbox(self, pod: Pod) -> tuple[str, str]:
-        """Make the pod's sandbox; return its id and address. Raises: HostError."""
+        """Make the pod's sandbox; return its id and address. Raises: HostError; UserError for a port that is taken."""
         ...
 
     async def prepare_volumes(self, pod: Pod, ip: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from pinnace.base.errors import UserError
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]")
+_DOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$")
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
 
 
@@ -101,6 +102,13 @@ def _services_range(text: str) -> str:
     return _range(text)
 
 
+def _domain(text: str) -> str:
+    if len(text) > 253 or not _DOMAIN.match(text):
+        hint = "lower-case letters, digits and '-', in parts with dots between them, like cluster.local"
+        raise UserError(f"{text!r} is no DNS name", hint)
+    return text
+
+
 def _folder(text: str) -> str:
     return os.path.abspath(text)  # the daemon works in another folder than the caller
 
@@ -133,7 +141,7 @@ ROWS: tuple[Row, ...] = (
         _range,
     ),
     Row("service_range", "PINNACE_SERVICE_RANGE", "Addresses of Services.", "CIDR", _services_range),
-    Row("cluster_domain", "PINNACE_CLUSTER_DOMAIN", "Domain of the cluster's DNS names.", "DOMAIN"),
+    Row("cluster_domain", "PINNACE_CLUSTER_DOMAIN", "Domain of the cluster's DNS names.", "DOMAIN", _domain),
     Row("runtime", "PINNACE_RUNTIME", "OCI runtime: runc or crun; decided by the host when not set.", "NAME"),
     Row(
         "cgroup_driver",
@@ -141,7 +149,7 @@ ROWS: tuple[Row, ...] = (
         "cgroupfs or systemd; decided by the host when not set.",
         "NAME",
     ),
-    Row("node_name", "PINNACE_NODE_NAME", "Name of the node; the host's name when not set."),
+    Row("node_name", "PINNACE_NODE_NAME", "Name of the node; the host's name when not set.", "NAME", _domain),
     Row(
         "node_capacity",
         "PINNACE_NODE_CAPACITY",

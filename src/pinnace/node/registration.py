@@ -67,7 +67,8 @@ def parse_capacity(items: tuple[str, ...]) -> dict[str, str]:
     pairs = parse_pairs(items, "capacity")
     for name, value in pairs.items():
         try:
-            parse_quantity(value)
+            if parse_quantity(value).nano < 0:
+                raise ValueError("must not be negative")
         except ValueError as error:
             raise UserError(
                 f"capacity {name}={value}: {error}", "for example cpu=16,memory=64Gi,nvidia.com/gpu=4"

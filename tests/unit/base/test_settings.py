@@ -58,3 +58,11 @@ def test_a_range_with_no_place_for_the_dns_is_refused() -> None:
 def test_a_host_name_that_could_not_name_a_node_is_made_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Ann_s-Laptop_.example.org")
     assert Settings().node == "ann-s-laptop"
+
+
+@pytest.mark.parametrize("variable", ["PINNACE_NODE_NAME", "PINNACE_CLUSTER_DOMAIN"])
+def test_what_is_no_dns_name_names_neither_a_node_nor_a_domain(variable: str) -> None:
+    read_settings({}, {variable: "lab-1.example"})
+    for text in ("A_b", "a b", "-a", "a..b"):
+        with pytest.raises(UserError, match="is no DNS name"):
+            read_settings({}, {variable: text})

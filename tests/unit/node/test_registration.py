@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from msgspec.structs import replace
 
 from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import LoopClock
-from pinnace.base.errors import HostError
+from pinnace.base.errors import HostError, UserError
 from pinnace.base.virtual import run_virtual
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Namespace, Node, NodeCondition
 from pinnace.kube.objects.meta_v1 import ObjectMeta
-from pinnace.node.registration import NodeDescription, NodeRegistration
+from pinnace.node.registration import NodeDescription, NodeRegistration, parse_capacity
 from pinnace.store.memory import MemoryStore
 
 START = 1_700_000_000.0
@@ -110,3 +111,9 @@ def test_a_heartbeat_that_fails_once_goes_on() -> None:
         assert world.api.get(kinds.LEASE, "kube-node-lease", "n1").spec.renew_time > lease
 
     play(story)
+
+
+@pytest.mark.parametrize("capacity", ["cpu=many", "cpu=-2", "cpu", "=2"])
+def test_a_capacity_that_is_none_is_refused(capacity: str) -> None:
+    with pytest.raises(UserError):
+        parse_capacity((capacity,))

@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pinnace.base.children import Launch, launch
 from pinnace.base.errors import HostError
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -55,21 +55,18 @@ async def start(
     cwd: str | Path | None = None,
     pass_fds: Sequence[int] = (),
     new_session: bool = True,
-    **more: Any,
 ) -> asyncio.subprocess.Process:
     """Start a process whose end the caller waits for. Raises: HostError when it can't be started."""
+    launched = Launch(
+        argv=tuple(argv),
+        stdio=(stdin, stdout, stderr),
+        env=env,
+        cwd=None if cwd is None else os.fspath(cwd),
+        pass_fds=tuple(pass_fds),
+        new_session=new_session,
+    )
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env=None if env is None else dict(env),
-            cwd=cwd,
-            pass_fds=tuple(pass_fds),
-            start_new_session=new_session,
-            **more,
-        )
+        return await launch(launched)
     except OSError as error:
         raise HostError(
             f"{argv[0]} can't be started: {error.strerror}",

@@ -1,12 +1,14 @@
 """Child processes: what they wrote, how they ended, and that a command that hangs is killed with its children."""
 
+import asyncio
 import os
+import signal
 import time
 
 import pytest
 
 from pinnace.base.errors import HostError
-from pinnace.base.spawn import find_program, run
+from pinnace.base.spawn import find_program, run, start
 
 
 async def test_what_a_process_wrote_comes_back() -> None:
@@ -38,3 +40,57 @@ async def test_a_missing_program_is_named_with_what_to_do() -> None:
     with pytest.raises(HostError, match="no-such-program is not installed") as caught:
         find_program("no-such-program")
     assert caught.value.hint == "apt-get install no-such-program"
+
+
+async def test_a_program_that_is_not_there_is_an_error_with_its_name() -> None:
+    for name in ("no-such-program", "/no/such/program"):
+        with pytest.raises(HostError, match="can't be started: No such file or directory"):
+            await start([name])
+
+
+async def test_program_is_looked_up_in_the_childs_own_path(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho found $X")
+    tool.chmod(0o755)
+    done = await run(["tool"], env={"PATH": str(tmp_path), "X": "it"})
+    assert done.stdout == b"found it\n"
+
+
+async def test_directory_descriptors_and_session_are_the_ones_asked_for(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    passed, kept = os.memfd_create("passed"), os.memfd_create("kept")
+    os.set_inheritable(kept, True)  # as one that our own parent left open
+    try:
+        os.write(passed, b"through")
+        script = f"pwd; cat /proc/self/fd/{passed}; echo; ls /proc/self/fd | wc -l; ps -o sid= -p $$ | tr -d ' '; echo $$"
+        done = await run(["sh", "-c", script], cwd=tmp_path, pass_fds=(passed,))
+    finally:
+        os.close(passed)
+        os.close(kept)
+    where, text, count, session, pid = done.stdout.decode().splitlines()
+    assert (where, text, session) == (str(tmp_path), "through", pid)
+    assert int(count) == 5  # 0, 1, 2, the one that was passed, and that of `ls` itself
+
+
+async def test_signals_that_python_ignores_end_a_child_as_usual() -> None:
+    process = await start(["sleep", "60"])
+    process.send_signal(signal.SIGPIPE)
+    assert await process.wait() == -signal.SIGPIPE
+
+
+async def test_a_start_that_is_cancelled_leaves_no_process() -> None:
+    tasks = [asyncio.create_task(start(["sleep", "4321"])) for _ in range(4)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert (await run(["pgrep", "-f", "^sleep 4321$"], check=False)).stdout == b""
+
+
+async def test_many_at_once_all_come_back_and_no_descriptor_stays_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    done = await asyncio.gather(
+        *(run(["sh", "-c", f"cat; exit {n % 7}"], stdin=b"x" * n, check=False) for n in range(50))
+    )
+    assert [(len(one.stdout), one.returncode) for one in done] == [(n, n % 7) for n in range(50)]
+    assert len(os.listdir("/proc/self/fd")) <= before

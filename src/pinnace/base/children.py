@@ -20,7 +20,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process, SubprocessStreamP
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 SETSIGDEF, SETSIGMASK, SETSID = 0x04, 0x08, 0x80  # Source: spawn.h, POSIX_SPAWN_…
 # What Python ignores, and a child must not. Source: CPython, _Py_RestoreSignals
@@ -35,15 +35,42 @@ _threads = ThreadPoolExecutor(
 )  # of their own: nothing slow is before them
 
 
+class End:
+    """Our end of a pipe, as a loop wants it.
+
+    uvloop closes the descriptor itself, and then the object too: by then the number may be somebody else's.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._is_ours = True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Leave the closing to a loop that does it."""
+        self._is_ours = not type(loop).__module__.startswith("uvloop")
+
+    def close(self) -> None:
+        if self._is_ours:
+            self._is_ours = False
+            os.close(self._descriptor)
+
+
 @dataclass(slots=True)
 class Child:
     """A process that was started, as asyncio's transport wants it: with the ends of its pipes that are ours."""
 
     pid: int
-    stdin: IO[bytes] | None = None
-    stdout: IO[bytes] | None = None
-    stderr: IO[bytes] | None = None
+    stdin: End | None = None
+    stdout: End | None = None
+    stderr: End | None = None
     returncode: int | None = None
+
+    @property
+    def ends(self) -> list[End]:
+        return [end for end in (self.stdin, self.stdout, self.stderr) if end is not None]
 
     def poll(self) -> int | None:
         return self.returncode
@@ -82,6 +109,8 @@ async def launch(wanted: Launch) -> Process:
         if starting.exception() is None:
             await loop.run_in_executor(_threads, _discard, starting.result())
         raise
+    for end in child.ends:
+        end.hand_over(loop)
     protocol = SubprocessStreamProtocol(limit=STREAM_LIMIT_BYTES, loop=loop)
     waiter = loop.create_future()
     transport = _Transport(loop, protocol, child, waiter)
@@ -135,9 +164,8 @@ def _reap(child: Child) -> int:
 
 def _discard(child: Child) -> None:
     """End a child that nobody waits for any more."""
-    for stream in (child.stdin, child.stdout, child.stderr):
-        if stream is not None:
-            stream.close()
+    for end in child.ends:
+        end.close()
     with contextlib.suppress(ProcessLookupError):
         os.kill(child.pid, signal.SIGKILL)
     _reap(child)
@@ -151,7 +179,7 @@ class _Stdio:
     """Descriptors of a child's three streams, and our ends of its pipes."""
 
     theirs: list[int] = field(default_factory=list)  # -1 where it keeps ours
-    ours: list[IO[bytes] | None] = field(default_factory=list)
+    ours: list[End | None] = field(default_factory=list)
     opened: list[int] = field(default_factory=list)
 
 
@@ -162,8 +190,8 @@ def _start(wanted: Launch) -> Child:
             _open_stream(stdio, number, kind)
         pid = _spawn(wanted, stdio.theirs)
     except BaseException:
-        for stream in filter(None, stdio.ours):
-            stream.close()
+        for end in filter(None, stdio.ours):
+            end.close()
         raise
     finally:
         for descriptor in stdio.opened:
@@ -173,13 +201,13 @@ def _start(wanted: Launch) -> Child:
 
 
 def _open_stream(stdio: _Stdio, number: int, kind: int | None) -> None:
-    ours: IO[bytes] | None = None
+    ours: End | None = None
     theirs = -1
     if kind == PIPE:
         reading, writing = os.pipe()
         theirs, our_end = (reading, writing) if number == 0 else (writing, reading)
         stdio.opened.append(theirs)
-        ours = os.fdopen(our_end, "wb" if number == 0 else "rb", 0)
+        ours = End(our_end)
     elif kind == DEVNULL:
         theirs = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stdio.opened.append(theirs)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -94,3 +95,33 @@ async def test_many_at_once_all_come_back_and_no_descriptor_stays_open() -> None
     )
     assert [(len(one.stdout), one.returncode) for one in done] == [(n, n % 7) for n in range(50)]
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_descriptors_of_others_are_never_closed_under_the_daemons_loop() -> None:
+    """uvloop closes a pipe's descriptor itself: whoever closes the number again may hit a file opened in a thread meanwhile."""
+    uvloop = pytest.importorskip("uvloop")
+    stop, lost = threading.Event(), []
+
+    def keep_opening() -> None:
+        while not stop.is_set():
+            descriptor = os.open("/dev/null", os.O_RDONLY)
+            time.sleep(0)
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                lost.append(error)
+
+    async def spawn_many() -> None:
+        for _ in range(20):
+            await asyncio.gather(*(run(["true"]) for _ in range(8)))
+
+    threads = [threading.Thread(target=keep_opening) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        uvloop.run(spawn_many())
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert lost == []

@@ -21,6 +21,7 @@ from pinnace.container.streams import Chunk, StreamName
 from pinnace.container.system import IN_CREATE, IN_MODIFY, IN_MOVED_TO, inotify_add, inotify_init
 
 _BLOCK_BYTES = 128 * 1024
+_TURN_BYTES = 16 * 1024  # what is parsed in one turn of the loop: some 400 short lines, a few milliseconds
 _MAX_ROTATED = 4
 
 
@@ -136,8 +137,10 @@ async def read_log(
         if waiter is not None:
             waiter.cancel()
         reader.close()
-        if inotify >= 0:
-            os.close(inotify)
+        if (
+            inotify >= 0
+        ):  # in a thread: the kernel waits until nobody looks at the watches any more, 10 ms and more
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, os.close, inotify))
 
 
 async def _await(ended: Callable[[], Awaitable[object]]) -> object:
@@ -203,7 +206,7 @@ class _Reader:
             self.open(None)
 
     def _read_block(self) -> bytes:
-        return os.read(self._descriptor, _BLOCK_BYTES) if self._descriptor >= 0 else b""
+        return os.read(self._descriptor, _TURN_BYTES) if self._descriptor >= 0 else b""
 
     def _is_rotated(self) -> bool:
         try:

@@ -32,9 +32,10 @@ def prepare_folders(settings: Settings) -> None:
         *((p, 0o700) for p in private),
     ]:
         try:
-            if not folder.is_dir():
-                folder.mkdir(parents=True)
-                folder.chmod(mode)
+            folder.mkdir(parents=True)
+            folder.chmod(mode)
+        except FileExistsError:
+            pass
         except OSError as error:
             raise HostError(f"{folder} can't be made: {error.strerror}", errno=error.errno) from error
 

@@ -108,7 +108,6 @@ class Instance:
         prepare_folders(settings)
         await wait_for_lock(self._lock, settings.kube_socket, settings.name, clock)
         began = clock.monotonic()
-        remember_settings(settings)
 
         store = SqliteStore(settings.home_path / "state.db")
         self._undo.append(("store", store.close))
@@ -119,6 +118,7 @@ class Instance:
 
         host = build_host(settings, api, clock)
         self._host = host
+        remember_settings(settings)  # only what can be built can be taken down again
         await host.network.ensure()
         self._undo.append(("network", host.network.close))
         gateway = host.network.gateway

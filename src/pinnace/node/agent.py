@@ -133,6 +133,14 @@ class NodeAgent:
                 known = facts.container(container.name)
                 if known.state is ContainerState.RUNNING:
                     self._watch_probes(pod, container, known.attempt, facts.ip, started=known.started)
+        # Nobody shall read that a pod is ready which has ended while no daemon ran.
+        await asyncio.gather(*(self._tell_adopted(uid) for uid in self.book.pods))
+
+    async def _tell_adopted(self, uid: str) -> None:
+        try:
+            await self._write_status(uid)
+        except PinnaceError as error:  # the pod's first turn tries again
+            log.warning("the status of pod %s: %s", uid, error)
 
     # --- what happens --------------------------------------------------------------------------------------------
 

@@ -446,6 +446,18 @@ def test_after_its_sandbox_was_lost_a_pod_runs_its_init_containers_again() -> No
     play(story)
 
 
+def test_a_pod_that_has_ended_while_no_agent_ran_is_not_shown_as_ready_once_the_next_has_started() -> None:
+    async def story(world: World) -> None:
+        uid = (await world.run()).metadata.uid
+        facts = world.agent.book.facts[uid]
+        await world.restart({uid: replace(facts, sandbox_id="", containers=lost(facts.containers))})
+        status = world.pod().status  # as it is at the very moment when `start` has returned
+        assert {c.type: c.status for c in status.conditions}["Ready"] == "False"
+        assert not status.container_statuses[0].ready
+
+    play(story)
+
+
 def test_events_of_a_pod_come_in_order_and_equal_ones_are_counted() -> None:
     async def story(world: World) -> None:
         await world.run()

@@ -54,9 +54,11 @@ def _start(argv: list[str], log: Any) -> None:
     import select
     import subprocess
 
-    if not log.parent.is_dir():
+    try:
         log.parent.mkdir(parents=True)
         log.parent.chmod(0o711)  # the socket in it is the invoking user's, whatever root's umask
+    except FileExistsError:
+        pass  # an earlier daemon's, or that of another `up` at this moment
     reader, writer = os.pipe()
     with open(log, "ab") as output:
         process = subprocess.Popen(

@@ -76,7 +76,7 @@ class Client:
                     connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
             if stream is not None:
                 connection.sendall(b"0\r\n\r\n")
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             pass  # the daemon has answered already, and says why
         answer = Answer(connection)
         if answer.status >= 400:
@@ -111,7 +111,10 @@ class Answer:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self._file = connection.makefile("rb")
-        status_line = self._file.readline().split(b" ", 2)
+        try:
+            status_line = self._file.readline().split(b" ", 2)
+        except ConnectionResetError:
+            status_line = []
         if len(status_line) < 2:
             raise HostError("the daemon closed the connection without an answer", hint="see `pinnace status`")
         self.status = int(status_line[1])

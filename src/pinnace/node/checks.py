@@ -41,6 +41,8 @@ class CheckResult:
 async def run_probe(probe: Probe, container: Container, pod_ip: str, execute: Exec) -> CheckResult:
     """Run one probe within its time-out. Never raises for a check that fails."""
     timeout_s = float(probe.timeout_seconds or 1)
+    if probe.grpc is not None:
+        return CheckResult(False, "gRPC probes are not supported: use httpGet, tcpSocket or exec")
     return await _run(probe.exec, probe.http_get, probe.tcp_socket, container, pod_ip, execute, timeout_s)
 
 

@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from pinnace.base.priority import lower_this_thread
+
 SETSIGDEF, SETSIGMASK, SETSID = 0x04, 0x08, 0x80  # Source: spawn.h, POSIX_SPAWN_…
 # What Python ignores, and a child must not. Source: CPython, _Py_RestoreSignals
 RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -30,9 +32,8 @@ STREAM_LIMIT_BYTES = 1 << 16  # Source: asyncio.streams, _DEFAULT_LIMIT
 THREADS = 4
 
 _libc = ctypes.CDLL(None)
-_threads = ThreadPoolExecutor(
-    THREADS, thread_name_prefix="spawn"
-)  # of their own: nothing slow is before them
+# Of their own: nothing slow is before them. Children get the priority of the thread that starts them.
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spawn", initializer=lower_this_thread)
 
 
 class End:

@@ -14,9 +14,11 @@ import logging
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pinnace.base.errors import Bug, PinnaceError, UserError
+from pinnace.base.priority import lower_this_thread, raise_this_thread
 from pinnace.base.settings import Settings, parse_settings
 
 log = logging.getLogger("pinnace.daemon")
@@ -84,6 +86,8 @@ async def _serve(settings: Settings, ready_fd: int) -> None:
     ended = asyncio.Event()
     instance = Instance(settings)
     loop = asyncio.get_running_loop()
+    raise_this_thread()
+    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="files", initializer=lower_this_thread))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     try:

@@ -52,7 +52,9 @@ def image_routes(images: ImageStore, in_use: InUse) -> list[Route]:
     async def remove(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
         force = request.rel_url.query.get("force") == "1"
         removal = await images.remove(values["name"], force=force, in_use=in_use)
-        return render_json({"untagged": removal.untagged, "deleted": removal.deleted, "freed": removal.freed_bytes})
+        return render_json(
+            {"untagged": removal.untagged, "deleted": removal.deleted, "freed": removal.freed_bytes}
+        )
 
     return [
         Route("GET", "/images", list_images),

@@ -7,6 +7,7 @@ Invariant: every cgroup of an instance lies below one that carries the instance'
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
@@ -423,12 +424,8 @@ class Cgroups:
         names = _MONITOR_CONTROLLERS_V1 if self.host.version == 1 else ("",)
         for controller in names:
             if controller in self.host.mounts:
-                path = self._path(controller, folder)
-                try:
-                    (path / "cgroup.procs").write_text(str(pid))
-                except FileNotFoundError:
-                    path.mkdir(parents=True, exist_ok=True)
-                    (path / "cgroup.procs").write_text(str(pid))
+                # In a thread: the kernel waits until every CPU has seen the move, some 10 ms.
+                await asyncio.to_thread(_move, self._path(controller, folder), pid)
 
     async def _wait_for_member(self, procs: Path, pid: int) -> None:
         """Wait until systemd has moved a process: its answer comes before the move."""
@@ -516,3 +513,12 @@ def _remove_tree(path: Path) -> bool:
 async def _call_systemd(method: str, signature: str, *arguments: str, check: bool = True) -> None:
     argv = ["busctl", "call", "--quiet", *_SYSTEMD, method, signature, *arguments]
     await spawn.run(argv, timeout_s=30, check=check)
+
+
+def _move(folder: Path, pid: int) -> None:
+    """Move a process into a cgroup, which is made if it isn't there."""
+    try:
+        (folder / "cgroup.procs").write_text(str(pid))
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cgroup.procs").write_text(str(pid))

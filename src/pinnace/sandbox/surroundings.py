@@ -18,6 +18,7 @@ from pinnace.container import system
 from pinnace.container.capabilities import parse_capability
 from pinnace.container.plan import ContainerPlan, ProcessPlan
 from pinnace.container.runtime import Runtime
+from pinnace.image.threads import uninterrupted
 from pinnace.sandbox.compose import Surroundings, compute_hostname, render_hosts
 from pinnace.sandbox.interfaces import Network
 from pinnace.sandbox.namespaces import (
@@ -182,16 +183,21 @@ class SurroundingsMaker:
                 await step(sandbox)
             except HostError as error:
                 failures.append(error)
-        folder = self.run_folder(sandbox)
-        remove_namespaces(folder)
-        for point in find_mounts_below(folder):
-            system.unmount(point)
-        shutil.rmtree(folder, ignore_errors=True)
+        await uninterrupted(
+            _clear, self.run_folder(sandbox)
+        )  # unmounting takes the kernel tens of milliseconds
         if failures:
             raise failures[0]
 
     async def _remove_pause(self, sandbox: str) -> None:
         await self._runtime.delete(self.pause_id(sandbox), folder=self.pause_folder(sandbox))
+
+
+def _clear(folder: Path) -> None:
+    remove_namespaces(folder)
+    for point in find_mounts_below(folder):
+        system.unmount(point)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _all_of(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:

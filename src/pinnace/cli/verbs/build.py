@@ -1,9 +1,10 @@
-"""`pinnace build`: sends the request and prints what comes of it, as `docker build --progress=plain` does."""
+"""`pinnace build` sends the request and prints what comes of it, as `docker build --progress=plain` does; `pinnace builder`."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 import click
@@ -12,6 +13,8 @@ from pinnace.base.errors import UserError
 from pinnace.cli.client import Client, parse_error_document
 from pinnace.cli.output import say
 from pinnace.cli.units import render_size
+
+PROGRESS_EVERY_S = 2.0  # how often a long COPY says how far it is
 
 
 @click.command("build")
@@ -57,6 +60,18 @@ def build_command(
     return 0
 
 
+@click.group("builder")
+def builder_command() -> None:
+    """Look after the build cache."""
+
+
+@builder_command.command("prune")
+def prune_command() -> None:
+    """Forget all cached steps, and remove the layers that no image needs."""
+    done = Client().post("/pinnace/v1/build/prune")
+    print(f"Forgot {done['forgotten']} cached steps, reclaimed {render_size(done['freed'])}")
+
+
 def _read_args(items: tuple[str, ...]) -> dict[str, str]:
     """Return the build args; one without a value takes it from the environment, as with Docker."""
     values = {}
@@ -83,6 +98,7 @@ class Printer:
         self._quiet = quiet
         self._numbers: dict[str, int] = {}
         self._rest: dict[str, str] = {}
+        self._next: dict[str, float] = {}
 
     def show(self, news: dict[str, Any]) -> None:
         match news["type"]:
@@ -112,6 +128,15 @@ class Printer:
             say(f"#{number} DONE {news['seconds']:.1f}s{weight}")
         elif news["state"] == "failed":
             say(f"#{number} ERROR")
+        elif news["bytes"]:
+            self._show_progress(number, news)
+
+    def _show_progress(self, number: int, news: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now >= self._next.setdefault(news["id"], now + PROGRESS_EVERY_S):
+            self._next[news["id"]] = now + PROGRESS_EVERY_S
+            what = "reading" if news["state"] == "reading" else "copying"
+            say(f"#{number} {what} {render_size(news['bytes'])}")
 
     def _show_output(self, step: str, text: str) -> None:
         *lines, rest = (self._rest.get(step, "") + text).split("\n")

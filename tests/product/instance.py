@@ -218,7 +218,8 @@ class Product:
         """Return the host's pids of each container of a pod, by container id."""
         ids = [
             one["containerID"].removeprefix("pinnace://")
-            for one in self.get("pods", pod, namespace)["status"]["containerStatuses"]
+            for one in self.get("pods", pod, namespace)["status"].get("containerStatuses", ())
+            if one.get("containerID")
         ]
         found: dict[str, list[int]] = {one: [] for one in ids}
         for entry in Path("/proc").iterdir():

@@ -1,0 +1,102 @@
+"""What `pinnace build` prints of a build's news: as `docker build --progress=plain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pinnace.cli.verbs import build
+from pinnace.cli.verbs.build import Printer
+
+
+def step(state: str, *, id: str = "a/1", bytes: int = 0, seconds: float = 0.0) -> dict[str, Any]:
+    return {
+        "type": "step",
+        "id": id,
+        "stage": id.split("/")[0],
+        "number": 1,
+        "total": 2,
+        "text": "RUN make \\\n   all",
+        "state": state,
+        "bytes": bytes,
+        "seconds": seconds,
+    }
+
+
+def output(text: str, id: str = "a/1") -> dict[str, Any]:
+    return {"type": "output", "id": id, "text": text}
+
+
+BUILT = {
+    "type": "built",
+    "image": "sha256:1",
+    "names": ["x:v1"],
+    "seconds": 1.25,
+    "stages": [{"name": "a", "size": 2_000_000, "layers": 2}],
+    "cached": 1,
+    "steps": 2,
+}
+
+
+def shown(capsys: pytest.CaptureFixture[str], *news: dict[str, Any], quiet: bool = False) -> tuple[str, str]:
+    printer = Printer(quiet=quiet)
+    for one in news:
+        printer.show(one)
+    said = capsys.readouterr()
+    return said.out, said.err
+
+
+def test_steps_side_by_side_keep_their_numbers_and_their_lines_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, err = shown(
+        capsys,
+        step("running"),
+        step("running", id="b/1"),
+        output("one\ntw"),
+        output("other\n", "b/1"),
+        output("o\nlast"),
+        step("done", bytes=3_000, seconds=1.5),
+        step("failed", id="b/1"),
+    )
+    assert err.splitlines() == [
+        "#1 [a 1/2] RUN make \\ all",
+        "#2 [b 1/2] RUN make \\ all",
+        "#1 one",
+        "#2 other",
+        "#1 two",
+        "#1 last",
+        "#1 DONE 1.5s, 3kB",
+        "#2 ERROR",
+    ]
+
+
+def test_cached_step_and_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = shown(capsys, step("cached"), {"type": "warning", "text": "careful"}, BUILT)
+    assert out == ""
+    assert err.splitlines() == [
+        "#1 [a 1/2] RUN make \\ all",
+        "#1 CACHED",
+        "careful",
+        "stage a: 2MB in 2 layers",
+        "built sha256:1 (x:v1) in 1.2s, 1 of 2 steps cached",
+    ]
+
+
+def test_quiet_says_the_id_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, step("running"), output("x\n"), step("done"), BUILT, quiet=True) == (
+        "sha256:1\n",
+        "",
+    )
+
+
+def test_long_copy_says_now_and_then_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, 1.0, 2.5, 3.0, 4.6])
+    monkeypatch.setattr(build.time, "monotonic", lambda: next(times))
+    sizes = (1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000)
+    states = ("reading", "reading", "reading", "running", "running")
+    _, err = shown(capsys, *(step(state, bytes=size) for state, size in zip(states, sizes, strict=True)))
+    assert err.splitlines()[1:] == ["#1 reading 3MB", "#1 copying 5MB"]

@@ -19,7 +19,7 @@ import msgspec
 
 from pinnace.base.errors import UserError
 from pinnace.build.archives import is_archive, unpack_archive
-from pinnace.build.digest import Report, read_xattrs
+from pinnace.build.digest import Report, read_xattrs, told_as_host_error
 from pinnace.build.places import make_folders, resolve_inside
 from pinnace.build.selection import Findings, Found, Selection, find_sources
 from pinnace.build.walk import walk
@@ -68,15 +68,17 @@ class MakeFolderJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def copy_sources(job: CopyJob, report: Report) -> CopyFacts:
-    """Do a `CopyJob`. Raises: UserError when a source isn't there or can't go where it should, OSError."""
+    """Do a `CopyJob`. Raises: UserError when a source isn't there or can't go where it should, HostError."""
     os.umask(0)
-    return _Copier(job, report).run()
+    with told_as_host_error():
+        return _Copier(job, report).run()
 
 
 def make_folder(job: MakeFolderJob, report: Report) -> bool:
     """Make a folder; what is there stays as it is. Returns whether something was made. Raises: UserError."""
     os.umask(0)
-    return make_folders(job.root, job.path, job.uid, job.gid)
+    with told_as_host_error():
+        return make_folders(job.root, job.path, job.uid, job.gid)
 
 
 @dataclass(frozen=True, slots=True)

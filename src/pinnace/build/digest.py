@@ -5,6 +5,7 @@ Invariant: two selections with the same digest give the same files when they are
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from pinnace.base.errors import HostError, UserError
 from pinnace.build.selection import Found, Selection, find_sources
 from pinnace.build.walk import Item, walk
 
@@ -31,17 +33,32 @@ class SelectionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest_sources(job: Selection, report: Report) -> SelectionFacts:
-    """Return the digest of a selection. Raises: UserError when a source isn't there."""
+    """Return the digest of a selection. Raises: UserError when a source isn't there, HostError."""
     findings = find_sources(job)
     digester = _Digester(job, report)
-    for found in findings.found:
-        digester.add_source(found)
+    with told_as_host_error():
+        for found in findings.found:
+            digester.add_source(found)
     return SelectionFacts(
         digest=digester.total.hexdigest(),
         entries=digester.entries,
         size=digester.size,
         unmatched=findings.unmatched,
     )
+
+
+@contextlib.contextmanager
+def told_as_host_error() -> Iterator[None]:
+    """Tell what the machine refuses as that, with the file; a source that goes away meanwhile is the person's doing."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename} vanished while it was read", "build again when nothing changes it"
+        ) from error
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        raise HostError(f"{name}{error.strerror}", errno=error.errno) from error
 
 
 class _Digester:

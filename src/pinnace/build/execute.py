@@ -125,6 +125,11 @@ class Executor:
             await self._begin(name, container, step)
             await self._tell_output(container.id, tell)
             fact = await self._sandboxes.wait(container.id)
+            if not fact.known:
+                raise HostError(
+                    f"nobody saw how {_command_of(step)!r} ended",
+                    hint="is the disk full? df -h, then build again",
+                )
             if fact.exit_code != 0:
                 tail = await self._read_tail(container.id)
                 raise CommandFailed(fact.exit_code, _command_of(step), tail, oom=fact.oom_killed)

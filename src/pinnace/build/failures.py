@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pinnace.base.errors import PinnaceError, UserError
+import errno
+
+from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.build.execute import TAIL_LINES, CommandFailed
 from pinnace.build.steps import Place
 from pinnace.dockerfile.source import Source
+
+FULL_HINT = "the disk is full: pinnace builder prune, or pinnace images and pinnace rmi IMAGE"
 
 # What a command wrote (any of these), and what helps.
 HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -29,7 +33,7 @@ HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("No space left on device",),
-        "the disk is full: pinnace images, then pinnace rmi IMAGE",
+        FULL_HINT,
     ),
 )
 CODES = {
@@ -48,6 +52,15 @@ def place_error(error: PinnaceError, place: Place, source: Source) -> PinnaceErr
         return UserError(error.message + (f"\n{tail}" if tail else ""), find_hint(error), where)
     if isinstance(error, UserError) and not error.where:
         return UserError(error.message, error.hint, where)
+    if isinstance(error, HostError):
+        return HostError(
+            f"{where}: {error.message}",
+            errno=error.errno,
+            argv=error.argv,
+            stderr=error.stderr,
+            returncode=error.returncode,
+            hint=error.hint or (FULL_HINT if error.errno == errno.ENOSPC else ""),
+        )
     return error
 
 

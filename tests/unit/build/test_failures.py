@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from pinnace.base.errors import HostError, UserError
@@ -58,5 +60,10 @@ def test_other_errors_keep_their_own_place_and_get_one_if_they_have_none() -> No
     assert place_error(UserError("m", "h"), PLACE, SOURCE).__dict__["where"] == "Dockerfile:2: RUN make \\"
     placed = UserError("m", "h", ".dockerignore:1: x")
     assert place_error(placed, PLACE, SOURCE) is placed
-    broken = HostError("disk")
-    assert place_error(broken, PLACE, SOURCE) is broken
+
+
+def test_what_the_machine_refuses_is_told_with_the_line_too() -> None:
+    error = place_error(HostError("No space left on device", errno=errno.ENOSPC), PLACE, SOURCE)
+    assert isinstance(error, HostError)
+    assert error.message == "Dockerfile:2: RUN make \\: No space left on device"
+    assert "pinnace builder prune" in error.hint

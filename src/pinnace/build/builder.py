@@ -52,7 +52,8 @@ class Builder:
         self._find_ca_bundle = find_ca_bundle
         self._cache = BuildCache(home / "build" / "cache", images.layers.find, clock)
         slots = asyncio.Semaphore(concurrency)
-        self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks())
+        files = home / "build" / "files"
+        self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files)
 
     async def start(self) -> None:
         """Read the cache, clear away what a crash left, and protect what the cache names. Raises: HostError."""
@@ -61,6 +62,7 @@ class Builder:
         self._images.add_roots(self._cache.roots)
         await clear_leftovers(self._images, self._sandboxes)
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
+        await asyncio.to_thread(_forget_files, self._shared.files, self._shared.clock.now() - KEEP_S)
 
     async def prune(self, older_than_s: float = 0.0) -> tuple[int, int]:
         """Forget cached steps and remove the layers that only they needed; return how many, and the bytes freed."""
@@ -105,3 +107,11 @@ class Builder:
         if found is None:
             raise UserError("--host-ca: this host has no CA bundle", "apt-get install ca-certificates")
         return found
+
+
+def _forget_files(folder: Path, before_s: float) -> None:
+    """Make the folder; remove what nobody has written to since."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.stat().st_mtime < before_s or path.suffix == ".tmp":
+            path.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from pinnace.base.errors import HostError, UserError
+from pinnace.build.known import KnownFiles
 from pinnace.build.selection import Found, Selection, find_sources
 from pinnace.build.walk import Item, walk
 
@@ -39,6 +40,7 @@ def digest_sources(job: Selection, report: Report) -> SelectionFacts:
     with told_as_host_error():
         for found in findings.found:
             digester.add_source(found)
+    digester.known.save()
     return SelectionFacts(
         digest=digester.total.hexdigest(),
         entries=digester.entries,
@@ -67,6 +69,7 @@ class _Digester:
         self._rules = selection.rules()
         self._excludes = selection.excludes()
         self._report = report
+        self.known = KnownFiles(selection.known)
         self._buffer = memoryview(bytearray(BLOCK_BYTES))
         self.total = hashlib.sha256()
         self.entries = 0
@@ -86,6 +89,7 @@ class _Digester:
     def _add_item(self, item: Item) -> None:
         info = item.info
         self.entries += 1
+        self.size += info.st_size if stat.S_ISREG(info.st_mode) else 0
         owner = f"{info.st_uid}:{info.st_gid}" if self._selection.keep_owner else ""
         self._add_fields(item.name, f"{info.st_mode:o}", owner)
         if self._selection.keep_owner:
@@ -101,25 +105,27 @@ class _Digester:
     def _content(self, item: Item) -> str:
         mode = item.info.st_mode
         if stat.S_ISREG(mode):
-            return self._digest_file(item.real)
+            return self.known.find(item.real, item.info) or self._digest_file(item)
         if stat.S_ISLNK(mode):
             return os.readlink(item.real)
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             return str(item.info.st_rdev)
         return ""
 
-    def _digest_file(self, real: str) -> str:
-        found = hashlib.sha256()
-        descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    def _digest_file(self, item: Item) -> str:
+        found, before = hashlib.sha256(), self.size - item.info.st_size
+        descriptor = os.open(item.real, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             while count := os.readv(descriptor, [self._buffer]):
                 found.update(self._buffer[:count])
-                self.size += count
+                before += count
                 if count == BLOCK_BYTES:
-                    self._report("reading", self.entries, self.size)
+                    self._report("reading", self.entries, before)
+            digest = found.hexdigest()
+            self.known.remember(item.real, item.info, os.fstat(descriptor), digest)
+            return digest
         finally:
             os.close(descriptor)
-        return found.hexdigest()
 
 
 def read_xattrs(real: str) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -24,6 +25,7 @@ from pinnace.build.execute import Executor, new_id
 from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
 from pinnace.build.keys import compute_key, compute_selection_key
+from pinnace.build.known import memory_path
 from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
 from pinnace.build.selection import Selection
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
@@ -39,7 +41,10 @@ Layers = tuple[Layer, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all builds of one instance share. `slots` bounds how many steps run at once, `locks` are by cache key."""
+    """What all builds of one instance share. `slots` bounds how many steps run at once, `locks` are by cache key.
+
+    `files` is the folder in which digests of contexts' files are remembered.
+    """
 
     images: ImageStore
     clock: Clock
@@ -47,6 +52,7 @@ class Shared:
     cache: BuildCache
     slots: asyncio.Semaphore
     locks: KeyedLocks
+    files: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +291,7 @@ class _Source:
                 exclude=step.exclude,
                 ignore=run._inputs.ignore,
                 ignore_name=run._inputs.ignore_name,
+                known=str(memory_path(run._shared.files, run._request.context)),
             )
         name = new_id(run._shared.chance)
         self._stack.push_async_callback(run._images.release, name)

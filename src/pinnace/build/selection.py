@@ -21,7 +21,10 @@ from pinnace.dockerfile.source import suggest
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """What to take from where. `ignore` is the text of a .dockerignore; `keep_owner` is for files of other stages."""
+    """What to take from where. `ignore` is the text of a .dockerignore; `keep_owner` is for files of other stages.
+
+    `known` is the file in which digests of these files are remembered; "" for none.
+    """
 
     root: str
     sources: tuple[str, ...]
@@ -30,6 +33,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     ignore_name: str = ".dockerignore"
     what: str = "the build context"
     keep_owner: bool = False
+    known: str = ""
 
     def rules(self) -> IgnoreRules:
         """Return what the context hides. Raises: UserError."""

@@ -44,6 +44,11 @@ def import_images(product: Product, tar: Path) -> None:
     product.pinnace("import", str(tar), "my-model:v2", "-c", serve, "-c", "ENV VERSION=2")
 
 
+def find_errors(log: str) -> list[str]:
+    """Return the lines of a daemon's log that tell of something unexpected."""
+    return [line for line in log.splitlines() if " ERROR " in line or line.startswith("Traceback")]
+
+
 def _why_not() -> str:
     if sys.platform != "linux":
         return "needs Linux"
@@ -57,13 +62,16 @@ def product(kubectl_binary: Path, root_tar: Path) -> Iterator[Product]:
         pytest.skip(f"tests of the running product: {reason}")
     one = Product(kubectl_binary, next(_numbers) % 250)
     left = ["it did not end"]
+    errors: list[str] = []
     try:
         one.up(*NODE, "--node-label", "disk=ssd")
         import_images(one, root_tar)
         yield one
+        errors = find_errors(one.log)
     finally:
         left = one.end()
     assert left == [], "down --wipe left something"
+    assert errors == [], "the daemon logged errors"
 
 
 @pytest.fixture

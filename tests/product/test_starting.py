@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_without_root_up_says_so(make_product: Callable[[], Product]) -> None:
     own = make_product()
-    words = ["unshare", "--user", str(PINNACE), "up"]
+    words = ["unshare", "--user", *PINNACE, "up"]
     done = subprocess.run(words, capture_output=True, text=True, env=own.env, check=False)
     if "unshare failed" in done.stderr:
         pytest.skip("no user namespaces here")
@@ -46,7 +47,7 @@ def test_a_missing_program_is_named_with_what_to_install(
     places = [path for name in missing if (path := shutil.which(name))]
     # Hidden from this command only, wherever it is looked for: in a mount namespace of its own.
     hide = "".join(f"mount --bind /dev/null {path}; " for path in places)
-    words = ["unshare", "--mount", "sh", "-c", f"{hide}exec {PINNACE} up"]
+    words = ["unshare", "--mount", "sh", "-c", f"{hide}exec {shlex.join(PINNACE)} up"]
     done = subprocess.run(words, capture_output=True, text=True, env=own.env, timeout=60, check=False)
     assert done.returncode in (1, 2)
     said = lines_of(done)
@@ -93,7 +94,7 @@ def test_two_ups_at_once_one_wins_and_one_says_so(make_product: Callable[[], Pro
     own = make_product()
     both = [
         subprocess.Popen(
-            [PINNACE, "up", *NODE], env=own.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*PINNACE, "up", *NODE], env=own.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
@@ -186,7 +187,7 @@ def test_the_kubeconfig_is_merged_for_the_person_and_taken_back(make_product: Ca
 def test_foreground_ends_with_the_terminal(make_product: Callable[[], Product]) -> None:
     own = make_product()
     process = subprocess.Popen(
-        [PINNACE, "up", "--foreground"], env=own.env, stderr=subprocess.PIPE, text=True
+        [*PINNACE, "up", "--foreground"], env=own.env, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     assert any("is ready in" in line for line in iter(process.stderr.readline, ""))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -76,6 +77,27 @@ def test_what_ended_while_no_daemon_ran_is_seen_by_the_next(own: Product) -> Non
     assert container_state(one)["lastState"]["terminated"]["exitCode"] == 137
     (web,) = own.list("pods", labels="app=web")
     assert container_state(web)["restartCount"] == 0
+
+
+def test_containers_of_run_serve_on_and_are_adopted_after_a_kill(own: Product) -> None:
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))
+        port = probe.getsockname()[1]
+    own.pinnace("run", "-d", "--name", "web", "-p", f"{port}:8000", "my-model:v1")
+    own.pinnace("run", "-d", "--name", "short", "tiny:v1", "sh", "-c", "sleep 1; exit 6")
+    own.poll(lambda: not is_refused("127.0.0.1", port))
+    with Stream(lambda: ask("127.0.0.1", port)) as stream:
+        stream.wait_for(10)
+        own.kill_daemon()
+        stream.wait_for(50)
+        own.up(*NODE)
+        stream.wait_for(50)
+    assert stream.failures == []
+    assert own.pinnace("exec", "web", "echo", "still here") == "still here\n"
+    assert own.pinnace("wait", "short").strip() == "6"
+    own.pinnace("stop", "-t", "2", "web")
+    own.poll(lambda: is_refused("127.0.0.1", port))
+    own.pinnace("rm", "web", "short")
 
 
 def test_no_acknowledged_write_is_lost_when_the_daemon_is_killed_at_any_moment(own: Product) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 # Mount points of every container: the files of `sandbox/compose.py`, the folders of `container/config.py`.
 STUBS = ("etc/hosts", "etc/resolv.conf", "etc/hostname", "dev", "proc", "sys", "etc")
 
-# A folder's time is set a little after that of the file that was made in it; no command begins so soon after that.
-MAKING_NS = 5_000_000
+# A folder's time is set a little after that of the file that was made in it, more on a busy machine. A command that writes
+# there so soon only loses the folder's time by that.
+MAKING_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pinnace.api.facade import ObjectChange
+from pinnace.base import children
 from pinnace.base.clock import SystemClock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import ENDPOINT_SLICE, SERVICE, Kind
@@ -297,13 +299,21 @@ def own_namespace() -> Iterator[None]:
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         assert _libc.unshare(_CLONE_NEWNET) == 0, "unshare"
+        _renew_spawning_threads()
         try:
             sh("ip link set lo up")
             yield
         finally:
             assert _libc.setns(home, _CLONE_NEWNET) == 0, "setns"
+            _renew_spawning_threads()
     finally:
         os.close(home)
+
+
+def _renew_spawning_threads() -> None:
+    """Let children start from new threads: those that are there stay in the namespace that they began in."""
+    children._threads.shutdown()
+    children._threads = ThreadPoolExecutor(children.THREADS, thread_name_prefix="spawn")
 
 
 def sh(command: str, *, check: bool = True) -> str:

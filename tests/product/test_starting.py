@@ -139,7 +139,7 @@ def test_down_ends_everything_and_up_brings_it_back(own: Product) -> None:
     own.until_all("pods", lambda found: sum(map(pod_ready, found)) == 3)
     assert own.get("services", "web")["spec"]["clusterIP"] == address
     own.poll(lambda: not is_refused(address, 80))
-    assert own.get("deployments", "web")["status"]["readyReplicas"] == 2
+    own.until("deployments", "web", lambda d: d["status"].get("readyReplicas") == 2)
 
 
 def test_down_clears_what_a_dead_daemon_left(own: Product) -> None:

@@ -161,7 +161,7 @@ def test_events_are_those_of_the_object(product: Product, ns: str) -> None:
 
 @pytest.mark.usefixtures("web")
 def test_port_forward_reaches_the_pod_behind_a_service(product: Product, ns: str) -> None:
-    words = [str(PINNACE), "port-forward", "-n", ns, "svc/web", ":80"]
+    words = [*PINNACE, "port-forward", "-n", ns, "svc/web", ":80"]
     with subprocess.Popen(words, env=product.env, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -49,7 +49,7 @@ def wait_for(what: str, holds: Callable[[], bool]) -> None:
 def started(product: Product, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """A `pinnace` that runs in the background; killed in the end."""
     process = subprocess.Popen(
-        [PINNACE, *words],
+        [*PINNACE, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,7 +75,7 @@ class Terminal:
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.process = subprocess.Popen(
-            [PINNACE, *words],
+            [*PINNACE, *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,

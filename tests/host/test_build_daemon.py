@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.host.conftest import Instance
+from tests.product.instance import PINNACE
 from tests.unit.build.trees import Tree, grow
 
-PINNACE = str(Path(sys.executable).with_name("pinnace"))
 WAIT_S = 20.0
 
 
@@ -37,13 +36,13 @@ class Daemon:
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [PINNACE, *words], env=self.env, capture_output=True, text=True, timeout=60, check=False
+            [*PINNACE, *words], env=self.env, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == code, done.stderr
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([PINNACE, *words], env=self.env, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen([*PINNACE, *words], env=self.env, stderr=subprocess.PIPE, text=True)
 
     def write(self, dockerfile: str, files: Tree | None = None) -> str:
         grow(self.context, {**(files or {})})
@@ -141,7 +140,6 @@ def test_error_of_a_build_ends_the_command_with_one_and_says_where(daemon: Daemo
     assert "did you mean RUN?" in error
 
 
-@pytest.mark.short
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_client_that_goes_away_ends_its_build_which_leaves_nothing(
     daemon: Daemon, number: signal.Signals
@@ -155,7 +153,6 @@ def test_client_that_goes_away_ends_its_build_which_leaves_nothing(
     assert daemon.run("build", "-q", daemon.write("FROM busybox:v1\nRUN true\n")).stdout
 
 
-@pytest.mark.short
 def test_daemon_that_was_killed_in_a_build_clears_it_away_when_it_starts(daemon: Daemon) -> None:
     context = daemon.write(
         "FROM busybox:v1 AS a\nRUN echo kept > /a\nFROM busybox:v1\nCOPY --from=a /a /\nRUN echo begun; sleep 98765\n"

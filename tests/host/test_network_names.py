@@ -28,8 +28,6 @@ from pinnace.network.proxy import ServiceProxy
 from pinnace.store.memory import MemoryStore
 from tests.host.network_bench import INSTANCE, PODS_RANGE, SERVICES_RANGE, Bench, ask, connect
 
-pytestmark = pytest.mark.short
-
 DNS_IP = "10.97.0.10"
 
 

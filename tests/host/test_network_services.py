@@ -29,8 +29,6 @@ from tests.host.network_bench import (
     slice_of,
 )
 
-pytestmark = pytest.mark.short
-
 WORLD = "/run/netns/pt-net-world"
 CLUSTER_IP = "10.97.0.100"
 BALANCED, NODE = 18080, 31080

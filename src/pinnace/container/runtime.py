@@ -162,7 +162,7 @@ class Runtime:
         """Let a created container's process begin. Raises: HostError."""
         if self.programs.runtime == "runc":
             state = self.paths.runtime_root / container
-            if await open_gate(state, lambda: self.exits.wait(container)):
+            if await open_gate(state, lambda: self.exits.wait(container), self.exits.pid(container) or 0):
                 return
         await spawn.run([*self.argv, "start", container], env=_ENVIRONMENT)
 

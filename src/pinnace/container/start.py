@@ -18,12 +18,23 @@ from pinnace.container.readiness import wait_readable
 FIFO = "exec.fifo"
 
 
-async def open_gate(state: Path, ended: Callable[[], Awaitable[object]]) -> bool:
+def has_begun(pid: int) -> bool:
+    """Say whether runc's init has become the container's process already: a daemon that was killed had opened the gate."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] != [b"init"]
+    except OSError:
+        return False
+
+
+async def open_gate(state: Path, ended: Callable[[], Awaitable[object]], pid: int = 0) -> bool:
     """Let the container go on whose state is in this folder; False when there is no gate, or its process has ended before.
 
     The fifo is gone afterwards, by which runc tells a running container from a created one.
     """
     fifo = state / FIFO
+    if pid and fifo.exists() and has_begun(pid):
+        fifo.unlink(missing_ok=True)  # nobody would ever write there again
+        return True
     try:
         descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -41,3 +41,15 @@ async def test_a_process_that_has_ended_opens_nothing(tmp_path: Path) -> None:
     ended.set()
     assert await open_gate(tmp_path, ended.wait) is False
     assert (tmp_path / FIFO).exists()
+
+
+async def test_a_gate_that_a_killed_daemon_had_opened_is_cleared_away_not_waited_at(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FIFO)
+    process = await asyncio.create_subprocess_exec("sleep", "30")
+    try:
+        async with asyncio.timeout(5):
+            assert await open_gate(tmp_path, asyncio.get_running_loop().create_future, process.pid)
+        assert not (tmp_path / FIFO).exists()
+    finally:
+        process.kill()
+        await process.wait()

@@ -229,7 +229,9 @@ def test_no_request_fails_while_pods_are_replaced_killed_and_scaled(product: Pro
         product.kubectl("set", "image", "deployment/web", "-n", web, "server=my-model:v2")
         product.kubectl("rollout", "status", "deployment/web", "-n", web, "--timeout=60s")
         stream.wait_for(20)
-        product.kubectl("delete", "pod", product.list("pods", web)[0]["metadata"]["name"], "-n", web)
+        # One that stays until it is deleted: an old pod of the rollout may still be ending.
+        staying = [one for one in product.list("pods", web) if "deletionTimestamp" not in one["metadata"]]
+        product.kubectl("delete", "pod", staying[0]["metadata"]["name"], "-n", web)
         product.kubectl("scale", "deployment/web", "-n", web, "--replicas=5")
         product.kubectl("rollout", "status", "deployment/web", "-n", web, "--timeout=60s")
         product.kubectl("scale", "deployment/web", "-n", web, "--replicas=1")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from pinnace.image.registry.news import LayerNews
+
 
 class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field="type"):
     """A step is "reading" what it copies, "running", "cached", "done" or "failed". `number` counts in its stage from 1.
@@ -21,6 +23,16 @@ class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field=
     state: str
     seconds: float = 0.0
     bytes: int = 0
+
+
+class BaseNews(msgspec.Struct, frozen=True, kw_only=True, tag="base", tag_field="type"):
+    """An image that a stage needs is looked up ("resolving"), comes from a registry ("pulling", with each layer's news), or
+    is "done" or "failed". Said only when a registry is asked."""
+
+    reference: str
+    state: str
+    layer: LayerNews | None = None
+    seconds: float = 0.0
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, tag="output", tag_field="type"):
@@ -55,5 +67,5 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="t
     steps: int
 
 
-News = StepNews | Output | Warned | Built
+News = StepNews | BaseNews | Output | Warned | Built
 Tell = Callable[[News], None]

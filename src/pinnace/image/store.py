@@ -30,6 +30,9 @@ from pinnace.image.layers import Layer, Layers, read_boot_id
 from pinnace.image.layout import Layout
 from pinnace.image.leases import Lease, Leases
 from pinnace.image.names import ImageNames, NamedImage
+from pinnace.image.registry.news import OnNews, Pulled, Pushed, Remote
+from pinnace.image.registry.registries import Registries
+from pinnace.image.registry.settings import RegistrySettings
 from pinnace.image.removal import InUse, Removal, in_use_by_nobody, plan_removal
 from pinnace.image.rootfs import Rootfs, RootfsRecord, RootfsStore, keys_of, used_layers
 from pinnace.image.threads import uninterrupted
@@ -38,6 +41,7 @@ from pinnace.image.trash import Trash
 from pinnace.image.views import Image
 from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.config import ContainerConfig, History, ImageConfig, RootFs, encode
+from pinnace.oci.credentials import Keyring, nobody
 from pinnace.oci.digest import Digest, digest_of, is_digest
 from pinnace.oci.manifest import Descriptor
 from pinnace.oci.reference import parse_reference
@@ -54,7 +58,13 @@ class ImageStore:
     """All images of one instance, below `root` (`<home>/images`). Call `start` before anything else, `close` at the end."""
 
     def __init__(
-        self, root: Path, names: ImageNames, *, clock: Clock | None = None, workers: Workers | None = None
+        self,
+        root: Path,
+        names: ImageNames,
+        *,
+        clock: Clock | None = None,
+        workers: Workers | None = None,
+        registries: RegistrySettings | None = None,
     ) -> None:
         boot_id = read_boot_id()
         self._layout = Layout(root)
@@ -71,6 +81,7 @@ class ImageStore:
         self.ingest = Ingest(self.layers, self.blobs, self._leases, self.trash, self.workers)
         self.transfer = Transfer(self.layers, self.blobs, self.ingest, self.workers)
         self.roots = RootfsStore(self._layout, self.layers, boot_id)
+        self.registries = Registries(registries or RegistrySettings())
 
     async def start(self) -> None:
         """Read what is there; clear away what a crash left half done. Raises: HostError when a record can't be read."""
@@ -79,6 +90,7 @@ class ImageStore:
 
     async def close(self) -> None:
         """End workers and removals. Root filesystems stay mounted: containers outlive the daemon."""
+        await self.registries.close()
         await self.trash.close()
         await self.workers.close()
 
@@ -201,6 +213,39 @@ class ImageStore:
                     for one in loaded
                 ]
             )
+
+    # --- registries --------------------------------------------------------------------------------------------------
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        keyring: Keyring = nobody,
+        platform: str = "",
+        on_news: OnNews | None = None,
+        lease: Lease | None = None,
+    ) -> Pulled:
+        """Bring an image in from its registry under this name; only the layers that are not here travel.
+
+        `platform` is "linux/arm64" or "linux/arm64/v8"; "" is this machine's. `lease` holds the image beyond the call.
+        Raises: ApiError (NotFound, Unauthorized, Forbidden, TooManyRequests, ServiceUnavailable) with the registry's own
+        words; UserError (a manifest or layer that is not what it should be); HostError (network, disk). Then the name
+        leads to where it led before.
+        """
+        return await self.registries.pull(reference, keyring, platform, on_news, lease)
+
+    async def push(
+        self, reference: str, *, keyring: Keyring = nobody, on_news: OnNews | None = None
+    ) -> Pushed:
+        """Send an image to the registry that its name says; only the layers that are not there travel.
+
+        Raises: ApiError (NotFound: no such image here; and what `pull` raises), UserError, HostError.
+        """
+        return await self.registries.push(reference, keyring, on_news)
+
+    async def look_up(self, reference: str, *, keyring: Keyring = nobody, platform: str = "") -> Remote:
+        """Return what a registry says that an image is, without its layers. Raises: what `pull` raises."""
+        return await self.registries.look_up(reference, keyring, platform)
 
     async def _name_image(
         self, data: bytes, config: ImageConfig, layers: Sequence[Layer], references: tuple[str, ...]

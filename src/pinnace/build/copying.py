@@ -20,8 +20,9 @@ import msgspec
 from pinnace.base.errors import UserError
 from pinnace.build.archives import is_archive, unpack_archive
 from pinnace.build.digest import Report, read_xattrs, told_as_host_error
+from pinnace.build.modes import Chmod, ModeError, parse_chmod
 from pinnace.build.places import make_folders, resolve_inside
-from pinnace.build.selection import Findings, Found, Selection, find_sources
+from pinnace.build.selection import Found, Selection, find_sources
 from pinnace.build.walk import walk
 
 T = TypeVar("T")
@@ -34,19 +35,18 @@ NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Copy a selection into `target_root` at `target` (absolute; a folder when it ends with "/").
+    """Copy selections, in order, into `target_root` at `target` (absolute; a folder when it ends with "/").
 
-    `uid` and `gid` of -1 keep the source's owner, or 0 for files of the context. `mode` of -1 keeps the source's.
-    `inline` are files given as (name, text).
+    `uid` and `gid` of -1 keep the source's owner, or 0 for files of the context. `chmod` is the flag's text; "" keeps
+    the source's mode. `inline` are files given as (name, text).
     """
 
-    selection: Selection
+    selections: tuple[Selection, ...]
     target_root: str
     target: str
     uid: int = -1
     gid: int = -1
-    mode: int = -1
-    unpack: bool = False
+    chmod: str = ""
     inline: tuple[tuple[str, str], ...] = ()
 
 
@@ -93,6 +93,8 @@ class _Open:
 class _Copier:
     def __init__(self, job: CopyJob, report: Report) -> None:
         self._job = job
+        self._selection = job.selections[0] if job.selections else Selection(root="", sources=())
+        self._chmod = _read_chmod(job.chmod)
         self._report = report
         self._links: dict[tuple[int, int], str] = {}
         self._entries = 0
@@ -101,8 +103,8 @@ class _Copier:
 
     def run(self) -> CopyFacts:
         job = self._job
-        findings = find_sources(job.selection) if job.selection.sources else Findings(found=())
-        count = len(findings.found) + len(job.inline)
+        findings = [find_sources(selection) for selection in job.selections]
+        count = sum(len(one.found) for one in findings) + len(job.inline)
         is_folder = job.target.endswith("/")
         if count > 1 and not is_folder:
             raise UserError(
@@ -110,8 +112,10 @@ class _Copier:
                 f"{count} files match: end the target with a /",
             )
         into_folder = is_folder or os.path.isdir(resolve_inside(job.target_root, job.target))
-        for found in findings.found:
-            self._copy_source(found, into_folder=into_folder)
+        for selection, one in zip(job.selections, findings, strict=True):
+            self._selection = selection
+            for found in one.found:
+                self._copy_source(found, into_folder=into_folder)
         for name, text in job.inline:
             self._write(self._place(name, into_folder=into_folder), text.encode())
         return CopyFacts(entries=self._entries, size=self._size, newest_ns=self._newest_ns)
@@ -119,7 +123,7 @@ class _Copier:
     def _copy_source(self, found: Found, *, into_folder: bool) -> None:
         if found.is_folder:
             self._copy_folder(found)
-        elif self._job.unpack and is_archive(found.real):
+        elif self._selection.unpack and is_archive(found.real):
             self._unpack(found)
         else:
             info = os.lstat(found.real)
@@ -146,11 +150,13 @@ class _Copier:
         made = self._make_folders(job.target)
         info = os.lstat(found.real)
         real = resolve_inside(job.target_root, job.target)
-        if made and found.path:  # the root of a context or a stage is no folder that somebody meant
+        # The root of a context or a stage, or what stands before "/./", is no folder that somebody meant.
+        is_meant = made and found.path and not self._selection.parents
+        if is_meant:
             self._dress(real, info)
-        opened = [_Open("", real, info if made and found.path else None)]
-        rules, excludes = job.selection.rules(), job.selection.excludes()
-        for item in walk(found.real, found.path, rules, excludes):
+        opened = [_Open("", real, info if is_meant else None)]
+        rules, excludes = self._selection.rules(), self._selection.excludes()
+        for item in walk(found.real, found.path, rules, excludes, found.included()):
             while not item.name.startswith(opened[-1].prefix):
                 self._close(opened.pop())
             place = f"{opened[-1].real}/{posixpath.basename(item.name)}"
@@ -218,7 +224,7 @@ class _Copier:
             uid, gid, mode = self._attributes(info)
             os.fchown(to, uid, gid)
             os.fchmod(to, mode)  # after the owner: changing that clears the set-id bits
-            if self._job.selection.keep_owner:
+            if self._selection.keep_owner:
                 for name, value in read_xattrs(source).items():
                     os.setxattr(to, name, value)
             os.utime(to, ns=(info.st_atime_ns, info.st_mtime_ns))
@@ -253,7 +259,7 @@ class _Copier:
         try:
             self._size += _write_all(to, data)
             os.fchown(to, max(self._job.uid, 0), max(self._job.gid, 0))
-            os.fchmod(to, INLINE_MODE if self._job.mode < 0 else self._job.mode)
+            os.fchmod(to, self._chmod.apply(INLINE_MODE, is_folder=False))
         finally:
             os.close(to)
         self._entries += 1
@@ -265,10 +271,10 @@ class _Copier:
             os.chmod(place, mode)
 
     def _attributes(self, info: os.stat_result) -> tuple[int, int, int]:
-        job, keep = self._job, self._job.selection.keep_owner
+        job, keep = self._job, self._selection.keep_owner
         uid = job.uid if job.uid >= 0 else (info.st_uid if keep else 0)
         gid = job.gid if job.gid >= 0 else (info.st_gid if keep else 0)
-        return uid, gid, stat.S_IMODE(info.st_mode) if job.mode < 0 else job.mode
+        return uid, gid, self._chmod.apply(info.st_mode, is_folder=stat.S_ISDIR(info.st_mode))
 
     def _count(self, info: os.stat_result) -> None:
         self._entries += 1
@@ -289,6 +295,13 @@ class _Copier:
         self._entries += done.entries
         self._size += done.size
         self._newest_ns = max(self._newest_ns, os.lstat(found.real).st_ctime_ns)
+
+
+def _read_chmod(text: str) -> Chmod:
+    try:
+        return parse_chmod(text)
+    except ModeError as error:
+        raise UserError(str(error), "for example --chmod=755 or --chmod=u=rwX,go=rX") from None
 
 
 def _replace(place: str, make: Callable[[], T]) -> T:

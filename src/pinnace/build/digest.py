@@ -84,7 +84,7 @@ class _Digester:
     def _items(self, found: Found) -> Iterator[Item]:
         yield Item("", found.real, os.stat(found.real, follow_symlinks=False))
         if found.is_folder:
-            yield from walk(found.real, found.path, self._rules, self._excludes)
+            yield from walk(found.real, found.path, self._rules, self._excludes, found.included())
 
     def _add_item(self, item: Item) -> None:
         info = item.info

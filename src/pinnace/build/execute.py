@@ -187,19 +187,26 @@ class Executor:
         return tuple(mounts), env
 
     async def copy(
-        self, step: Copy, below: Sequence[Layer], selection: Selection, tell: Callable[[int], None]
+        self,
+        step: Copy,
+        below: Sequence[Layer],
+        selections: Sequence[Selection],
+        tell: Callable[[int], None],
+        owner: tuple[int, int] | None = None,
     ) -> tuple[Layer, CopyFacts]:
-        """Copy files onto the layers below; return the layer, and what was copied. Raises: UserError, HostError."""
+        """Copy files onto the layers below; return the layer, and what was copied. Raises: UserError, HostError.
+
+        `owner` is whom the step's `chown` means, where that is known already.
+        """
         async with self._stack(below) as (name, root):
-            uid, gid = await asyncio.to_thread(_owner, root, step.chown)
+            uid, gid = owner or await asyncio.to_thread(_owner, root, step.chown)
             job = CopyJob(
-                selection=selection,
+                selections=tuple(selections),
                 target_root=str(root),
                 target=step.target,
                 uid=uid,
                 gid=gid,
-                mode=int(step.chmod, 8) if step.chmod else -1,
-                unpack=step.unpack,
+                chmod=step.chmod,
                 inline=tuple((one.name, one.data) for one in step.inline),
             )
             facts = await self._images.workers.call(copy_sources, job, lambda news: tell(news.size))

@@ -19,6 +19,7 @@ from pinnace.base.clock import Clock
 from pinnace.base.errors import PinnaceError
 from pinnace.base.locks import KeyedLocks
 from pinnace.base.times import render_micro_time
+from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
 from pinnace.build.digest import SelectionFacts, digest_sources
 from pinnace.build.execute import Executor, new_id
@@ -26,17 +27,18 @@ from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
 from pinnace.build.keys import compute_key, compute_selection_key
 from pinnace.build.known import memory_path
+from pinnace.build.platforms import Platform, parse_platform
+from pinnace.build.plies import Plies, Ply, Shelf, ply_of
 from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
 from pinnace.build.selection import Selection
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
 from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
-from pinnace.image.store import ImageStore, host_architecture
+from pinnace.image.store import ImageStore
 from pinnace.image.views import Image
 from pinnace.oci.config import History, ImageConfig, RootFs
 
 WorkStep = Run | Copy | MakeDirectory
-Layers = tuple[Layer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Shared:
 class _StageResult:
     """The layers that a stage ended with, bottom first; when its newest step was done; how many came from the cache."""
 
-    layers: Layers
+    layers: Plies
     history: tuple[History, ...]
     created: float
     cached: int = 0
@@ -69,7 +71,7 @@ class _StageResult:
 class _Done:
     """What came of a step, and when it was first done."""
 
-    layer: Layer
+    layer: Ply
     created: float
     cached: bool = False
 
@@ -85,6 +87,7 @@ class BuildRun:
         request: BuildRequest,
         inputs: Inputs,
         plan: BuildPlan,
+        bases: Bases,
         tell: Tell,
     ) -> None:
         self._shared = shared
@@ -94,7 +97,9 @@ class BuildRun:
         self._request = request
         self._inputs = inputs
         self._plan = plan
+        self._bases = bases
         self._tell = tell
+        self._shelf = Shelf(shared.images, lease)
         self._stages: dict[int, asyncio.Task[_StageResult]] = {}
 
     async def finish(self) -> Built:
@@ -114,23 +119,26 @@ class BuildRun:
             image=image.id,
             names=self._request.names,
             seconds=self._shared.clock.monotonic() - began,
-            stages=tuple(_weigh(stage, results[stage.index].layers) for stage in self._plan.stages),
+            stages=tuple(self._weigh(stage, results[stage.index].layers) for stage in self._plan.stages),
             cached=sum(one.cached for one in results.values()),
             steps=sum(stage.work for stage in self._plan.stages),
         )
 
     async def _write(self, target: StagePlan, result: _StageResult) -> Image:
+        platform = self._platform_of(target)
+        layers = await self._shelf.bring(result.layers)
         config = ImageConfig(
             created=render_micro_time(result.created),  # a build that changed nothing gives the same image
             author=target.author,
-            architecture=host_architecture(),
-            os="linux",
+            architecture=platform.architecture,
+            variant=platform.variant,
+            os=platform.os,
             config=target.config,
             rootfs=RootFs(),
             history=result.history,
         )
         names = self._request.names
-        image = await self._images.write_image(config, result.layers, names[0] if names else None)
+        image = await self._images.write_image(config, layers, names[0] if names else None)
         for name in names[1:]:
             await self._images.tag(image.id, name)
         return image
@@ -164,173 +172,15 @@ class BuildRun:
             return _StageResult(below.layers, below.history, below.created)
         if not stage.base:
             return _StageResult((), (), 0.0)
-        image = self._images.require(stage.base)
-        return _StageResult(self._hold(image), tuple(image.config.history or ()), image.created)
+        platform = self._platform_of(stage)
+        base = self._bases.require(stage.base, platform)
+        plies = self._bases.plies(stage.base, platform)
+        return _StageResult(plies, tuple(base.config.history or ()), base.created)
 
-    def _hold(self, image: Image) -> Layers:
-        """Return an image's layers, which stay as long as the build goes on."""
-        layers = self._images.catalog.layers(image.config)
-        self._lease.hold(image.id, *(layer.key for layer in layers))
-        return layers
+    def _platform_of(self, stage: StagePlan) -> Platform:
+        return parse_platform(stage.platform, self._request.options.architecture)
 
-    # --- steps -------------------------------------------------------------------------------------------------------
-
-    async def _do_step(self, step: WorkStep, below: Layers, news: StepNews) -> _Done:
-        try:
-            async with AsyncExitStack() as stack:
-                source = await self._open_source(step, stack) if isinstance(step, Copy) else None
-                began_ns = int(self._shared.clock.now() * 1e9)
-                content = await source.digest(news) if source is not None else ""
-                key = compute_key(step, [layer.key for layer in below], content)
-                await stack.enter_async_context(self._shared.locks.hold(key))
-                found = None if self._request.no_cache else self._shared.cache.find(key)
-                if found is not None:
-                    self._lease.hold(found.layer.key)
-                    self._tell(replace(news, state="cached", bytes=found.layer.size))
-                    return _Done(found.layer, found.created, cached=True)
-                async with self._shared.slots:
-                    return await self._make(step, below, source, key, news, began_ns)
-        except PinnaceError as error:
-            self._tell(replace(news, state="failed"))
-            raise place_error(error, step.place, self._inputs.dockerfile.source) from error
-
-    async def _make(
-        self, step: WorkStep, below: Layers, source: _Source | None, key: str, news: StepNews, began_ns: int
-    ) -> _Done:
-        self._tell(news)
-        began = self._shared.clock.monotonic()
-        is_settled = True
-        match step:
-            case Run():
-                layer = await self._executor.run(
-                    step, below, lambda text: self._tell(Output(id=news.id, text=text))
-                )
-            case Copy():
-                assert source is not None
-                selection = await source.selection()
-                layer, facts = await self._executor.copy(
-                    step, below, selection, lambda size: self._tell(replace(news, bytes=size))
-                )
-                is_settled = source.is_fixed or facts.newest_ns <= began_ns
-            case MakeDirectory():
-                layer = await self._executor.make_directory(step, below)
-        seconds = self._shared.clock.monotonic() - began
-        created = self._shared.clock.now()
-        if is_settled:
-            entry = await self._shared.cache.remember(key, layer, step.place.text, seconds)
-            created = entry.created
-        else:  # what was copied may not be what was digested
-            self._tell(Warned(text=f"{step.place.text}: files changed while they were copied: not cached"))
-        self._tell(replace(news, state="done", seconds=seconds, bytes=layer.size))
-        return _Done(layer, created)
-
-    async def _open_source(self, step: Copy, stack: AsyncExitStack) -> _Source:
-        """Return where a COPY reads from: the context, or the files of another stage or image."""
-        if step.image:
-            layers = self._hold(self._images.require(step.image))
-            return _Source(self, step, stack, f"image {step.image}", layers)
-        if step.stage >= 0:
-            stage = self._plan.stage(step.stage)
-            result = await asyncio.shield(self._stages[step.stage])
-            return _Source(self, step, stack, f"stage {stage.label}", result.layers)
-        return _Source(self, step, stack, "the build context", None)
-
-
-class _Source:
-    """Where one COPY reads from. Files of layers are mounted only when something has to be read, and never change."""
-
-    def __init__(
-        self, run: BuildRun, step: Copy, stack: AsyncExitStack, what: str, layers: Layers | None
-    ) -> None:
-        self._run = run
-        self._step = step
-        self._stack = stack
-        self._what = what
-        self._layers = layers
-        self._selection: Selection | None = None
-
-    @property
-    def is_fixed(self) -> bool:
-        return self._layers is not None
-
-    async def digest(self, news: StepNews) -> str:
-        """Return the digest of what the step takes."""
-        if self._layers is None:
-            return (await self._compute(news)).digest
-        cache = self._run._shared.cache
-        key = compute_selection_key([layer.key for layer in self._layers], self._step)
-        known = cache.find_digest(key)
-        if known is None:
-            known = (await self._compute(news)).digest
-            cache.remember_digest(key, known)
-        return known
-
-    async def _compute(self, news: StepNews) -> SelectionFacts:
-        run = self._run
-        facts = await run._images.workers.call(
-            digest_sources,
-            await self.selection(),
-            lambda progress: run._tell(replace(news, state="reading", bytes=progress.size)),
-        )
-        for pattern in facts.unmatched:
-            run._tell(Warned(text=f"{self._step.place.text}: nothing in {self._what} matches {pattern}"))
-        return facts
-
-    async def selection(self) -> Selection:
-        """Return what to take from where, mounted if need be until the step is done."""
-        if self._selection is None:
-            self._selection = await self._select()
-        return self._selection
-
-    async def _select(self) -> Selection:
-        run, step = self._run, self._step
-        if self._layers is None:
-            return Selection(
-                root=str(run._request.context),
-                sources=step.sources,
-                exclude=step.exclude,
-                ignore=run._inputs.ignore,
-                ignore_name=run._inputs.ignore_name,
-                known=str(memory_path(run._shared.files, run._request.context)),
-            )
-        name = new_id(run._shared.chance)
-        self._stack.push_async_callback(run._images.release, name)
-        rootfs = await run._images.mount_stack(self._layers, name, read_only=True)
-        return Selection(
-            root=str(rootfs.path),
-            sources=step.sources,
-            exclude=step.exclude,
-            what=self._what,
-            keep_owner=True,
-        )
-
-
-def _after(before: _StageResult, planned: Planned, done: _Done | None) -> _StageResult:
-    """Return what a stage is after a step: an empty layer is left out, but stands in the history."""
-    layer = done.layer if done is not None and not done.layer.is_empty else None
-    created = max(before.created, done.created) if done is not None else before.created
-    history = History(
-        created=render_micro_time(created), created_by=_describe(planned), empty_layer=layer is None
-    )
-    return _StageResult(
-        layers=before.layers if layer is None else (*before.layers, layer),
-        history=(*before.history, history),
-        created=created,
-        cached=before.cached + (done is not None and done.cached),
-    )
-
-
-def _describe(planned: Planned) -> str:
-    """Return the history's line of a step, in the words of `docker history`."""
-    step = planned.step
-    return f"RUN {' '.join(step.argv)} # pinnace" if isinstance(step, Run) else step.place.text
-
-
-def _weigh(stage: StagePlan, layers: Layers) -> StageWeight:
-    return StageWeight(name=stage.label, size=sum(layer.size for layer in layers), layers=len(layers))
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the error that is told: the first that is not another one's cancellation."""
     for failure in failures.exceptions:
         return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

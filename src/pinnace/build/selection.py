@@ -23,7 +23,8 @@ from pinnace.dockerfile.source import suggest
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What to take from where. `ignore` is the text of a .dockerignore; `keep_owner` is for files of other stages.
 
-    `known` is the file in which digests of these files are remembered; "" for none.
+    `known` is the file in which digests of these files are remembered; "" for none. With `parents`, a copy keeps the
+    folders of a source's path (those after "/./", if that is in it). `unpack` says that archives are unpacked.
     """
 
     root: str
@@ -34,6 +35,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     what: str = "the build context"
     keep_owner: bool = False
     known: str = ""
+    parents: bool = False
+    unpack: bool = False
 
     def rules(self) -> IgnoreRules:
         """Return what the context hides. Raises: UserError."""
@@ -45,12 +48,20 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """One source that was found: the name that a copy of it gets, its real path and its path in the root."""
+    """One source that was found: the name that a copy of it gets, its real path and its path in the root.
+
+    `include` is a pattern of names below a folder: only these are meant, with the folders above them.
+    """
 
     name: str
     real: str
     path: str
     is_folder: bool
+    include: str = ""
+
+    def included(self) -> IgnoreRules:
+        """Return the rules that hide everything but what is meant."""
+        return parse_excludes(("**", f"!{self.include}")) if self.include else IgnoreRules()
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +77,15 @@ def find_sources(selection: Selection) -> Findings:
     found: list[Found] = []
     unmatched: list[str] = []
     for source in selection.sources:
+        if selection.parents:
+            more = find_with_parents(selection.root, source, rules, excludes)
+            if more:
+                found += more
+            elif has_wildcards(source):
+                unmatched.append(source)
+            else:
+                raise _not_found(selection, source, rules)
+            continue
         candidates = [_resolve(selection.root, path) for path in _match(selection.root, source)]
         matches = [one for one in candidates if one is not None and _is_visible(one, rules)]
         if matches:
@@ -75,6 +95,29 @@ def find_sources(selection: Selection) -> Findings:
         else:
             raise _not_found(selection, source, rules)
     return Findings(found=tuple(found), unmatched=tuple(unmatched))
+
+
+def find_with_parents(root: str, source: str, rules: IgnoreRules, excludes: IgnoreRules) -> list[Found]:
+    """Return the folders in which a source with its parents lies, each with the pattern of what is meant below it.
+
+    Source: Dockerfile reference, COPY --parents; BuildKit, dockerfile2llb/convert.go: what stands before "/./" is the
+    folder, what stands behind it a pattern with the syntax of a .dockerignore. Raises: UserError.
+    """
+    before, pivot, after = ("/" + source.lstrip("/")).partition("/./")
+    folder, pattern = (before, after) if pivot else ("", source)
+    include = clean(pattern)
+    found = []
+    for path in _match(root, folder):
+        one = _resolve(root, path)
+        if one is None or not one.is_folder:
+            continue
+        wanted = msgspec.structs.replace(one, include=include)
+        if not include:
+            if _is_visible(wanted, rules):
+                found.append(wanted)
+        elif any(True for _ in walk(one.real, one.path, rules, excludes, wanted.included())):
+            found.append(wanted)
+    return found
 
 
 def _match(root: str, source: str) -> list[str]:

@@ -38,8 +38,7 @@ class _Level:
     name: str
     path: str
     real: str
-    hits: Hits = ()
-    exclude_hits: Hits = ()
+    hits: tuple[Hits, ...] = ()
     waiting: Item | None = None
     names: Iterator[str] = field(init=False)
 
@@ -48,13 +47,14 @@ class _Level:
 
 
 def walk(
-    real: str, path: str = "", rules: IgnoreRules = NO_RULES, exclude: IgnoreRules = NO_RULES
+    real: str, path: str = "", rules: IgnoreRules = NO_RULES, *by_name: IgnoreRules
 ) -> Iterator[Item]:
-    """Yield what is below the folder `real`, not itself. `rules` look at paths below `path`, `exclude` at names.
+    """Yield what is below the folder `real`, not itself. `rules` look at paths below `path`, `by_name` at names.
 
-    Raises: UserError when the tree changes meanwhile.
+    What any of them hides is hidden. Raises: UserError when the tree changes meanwhile.
     """
-    levels = [_Level("", path, real, rules.hits_of(path))]
+    named = tuple(one for one in by_name if one.rules)
+    levels = [_Level("", path, real, (rules.hits_of(path), *(() for _ in named)))]
     while levels:
         level = levels[-1]
         part = next(level.names, None)
@@ -62,7 +62,7 @@ def walk(
             levels.pop()
             continue
         item = Item(_join(level.name, part), f"{level.real}/{part}", _lstat(f"{level.real}/{part}"))
-        below = _judge(level, item, _join(level.path, part), rules, exclude)
+        below = _judge(level, item, _join(level.path, part), rules, named)
         if not below.is_hidden:
             for one in levels:
                 if one.waiting is not None:
@@ -71,7 +71,7 @@ def walk(
             yield item
         if item.is_folder and (not below.is_hidden or below.may_show):
             waiting = item if below.is_hidden else None
-            levels.append(_Level(item.name, below.path, item.real, below.hits, below.exclude_hits, waiting))
+            levels.append(_Level(item.name, below.path, item.real, below.hits, waiting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +79,22 @@ class _Judged:
     """What the rules say of an item: `may_show` that something below it may be shown although it is hidden."""
 
     path: str
-    hits: Hits = ()
-    exclude_hits: Hits = ()
+    hits: tuple[Hits, ...]
     is_hidden: bool = False
     may_show: bool = False
 
 
-def _judge(level: _Level, item: Item, path: str, rules: IgnoreRules, exclude: IgnoreRules) -> _Judged:
-    if not rules.rules and not exclude.rules:
-        return _Judged(path)
-    hits, exclude_hits = rules.hit(path, level.hits), exclude.hit(item.name, level.exclude_hits)
+def _judge(level: _Level, item: Item, path: str, rules: IgnoreRules, named: tuple[IgnoreRules, ...]) -> _Judged:
+    if not rules.rules and not named:
+        return _Judged(path, level.hits)
+    judges = ((rules, path), *((one, item.name) for one in named))
+    hits = tuple(one.hit(where, above) for (one, where), above in zip(judges, level.hits, strict=True))
     hiding = [
         one.may_show_below(where, found)
-        for one, where, found in ((rules, path, hits), (exclude, item.name, exclude_hits))
+        for (one, where), found in zip(judges, hits, strict=True)
         if one.hiding(found) is not None
     ]
-    return _Judged(path, hits, exclude_hits, is_hidden=bool(hiding), may_show=all(hiding))
+    return _Judged(path, hits, is_hidden=bool(hiding), may_show=all(hiding))
 
 
 def _join(folder: str, name: str) -> str:

@@ -46,12 +46,21 @@ class Image:
         ignore: str = "",
         keep_owner: bool = False,
         root: Path | None = None,
+        unpack: bool = False,
+        parents: bool = False,
+        exclude: tuple[str, ...] = (),
         **job: object,
     ) -> CopyFacts:
         selection = Selection(
-            root=str(root or self.context), sources=sources, ignore=ignore, keep_owner=keep_owner
+            root=str(root or self.context),
+            sources=sources,
+            ignore=ignore,
+            keep_owner=keep_owner,
+            unpack=unpack,
+            parents=parents,
+            exclude=exclude,
         )
-        made = CopyJob(selection=selection, target_root=str(self.root), target=to, **job)  # type: ignore[arg-type]
+        made = CopyJob(selections=(selection,), target_root=str(self.root), target=to, **job)  # type: ignore[arg-type]
         return copy_sources(made, lambda what, entries, size: None)
 
     def show(self) -> list[str]:
@@ -188,7 +197,7 @@ def test_target_never_leaves_the_root(image: Image, tmp_path: Path) -> None:
 
 def test_chown_and_chmod_hold_for_all_that_is_made(image: Image) -> None:
     # BuildKit, for the folders above the target; the classic builder left some of them to root
-    image.copy("d/sub", to="/p/q", uid=5, gid=6, mode=0o750)
+    image.copy("d/sub", to="/p/q", uid=5, gid=6, chmod="750")
     assert image.show() == [
         "p/ 5:6",
         "p/q/ 750 5:6",
@@ -218,7 +227,7 @@ def test_attributes_of_a_stages_file_are_kept(image: Image) -> None:
 
 def test_files_of_the_dockerfile(image: Image) -> None:
     image.copy(to="/etc/x.conf", inline=(("EOF", "text\n"),))
-    image.copy("f1", to="/in/", inline=(("a", "1"), ("b", "2")), uid=3, gid=3, mode=0o600)
+    image.copy("f1", to="/in/", inline=(("a", "1"), ("b", "2")), uid=3, gid=3, chmod="600")
     assert image.show() == [
         "etc/",
         "etc/x.conf 'text\\n'",
@@ -234,7 +243,7 @@ def test_large_file_is_copied_whole_and_told_of(image: Image) -> None:
     (image.context / "big").write_bytes(data)
     told: list[int] = []
     job = CopyJob(
-        selection=Selection(root=str(image.context), sources=("big",)),
+        selections=(Selection(root=str(image.context), sources=("big",)),),
         target_root=str(image.root),
         target="/big",
     )

@@ -25,6 +25,19 @@ class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field=
     bytes: int = 0
 
 
+class PlannedStage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage that will be done, with its steps' texts in order (those that do more than change the configuration)."""
+
+    name: str
+    steps: tuple[str, ...]
+
+
+class PlanNews(msgspec.Struct, frozen=True, kw_only=True, tag="plan", tag_field="type"):
+    """What is going to be done; said once, before the first step."""
+
+    stages: tuple[PlannedStage, ...]
+
+
 class BaseNews(msgspec.Struct, frozen=True, kw_only=True, tag="base", tag_field="type"):
     """An image that a stage needs is looked up ("resolving"), comes from a registry ("pulling", with each layer's news), or
     is "done" or "failed". Said only when a registry is asked."""
@@ -48,6 +61,12 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True, tag="warning", tag_field
     text: str
 
 
+class Explained(msgspec.Struct, frozen=True, kw_only=True, tag="explained", tag_field="type"):
+    """Why steps were done or not, and what the image weighs, as lines to read; said when it was asked for."""
+
+    lines: tuple[str, ...]
+
+
 class StageWeight(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage weighs with all that is below it. Units: bytes."""
 
@@ -67,5 +86,5 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="t
     steps: int
 
 
-News = StepNews | BaseNews | Output | Warned | Built
+News = PlanNews | StepNews | BaseNews | Output | Warned | Explained | Built
 Tell = Callable[[News], None]

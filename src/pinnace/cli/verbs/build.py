@@ -1,20 +1,17 @@
-"""`pinnace build` sends the request and prints what comes of it, as `docker build --progress=plain` does; `pinnace builder`."""
+"""`pinnace build` sends the request and shows what comes of it (`cli/build_view`); `pinnace builder`."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from typing import Any
 
 import click
 
 from pinnace.base.errors import UserError
-from pinnace.cli.client import Client, parse_error_document
-from pinnace.cli.output import say
+from pinnace.cli.build_view.choose import choose_mode
+from pinnace.cli.build_view.show import show_build
+from pinnace.cli.client import Client
 from pinnace.cli.units import render_size
-
-PROGRESS_EVERY_S = 2.0  # how often a long COPY says how far it is
 
 
 @click.command("build")
@@ -28,6 +25,12 @@ PROGRESS_EVERY_S = 2.0  # how often a long COPY says how far it is
 @click.option(
     "--host-ca", is_flag=True, help="Mount the host's CA bundle for RUN steps; it stays out of the image."
 )
+@click.option(
+    "--explain", is_flag=True, help="Say why each step was done or cached, and what stages and layers weigh."
+)
+@click.option(
+    "--progress", default="", metavar="WAY", help="How it is shown: auto, plain, tty, quiet or rawjson."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
 def build_command(
     context: str,
@@ -38,6 +41,8 @@ def build_command(
     labels: tuple[str, ...],
     no_cache: bool,
     host_ca: bool,
+    explain: bool,
+    progress: str,
     quiet: bool,
 ) -> int:
     """Build an image from a Dockerfile."""
@@ -51,12 +56,11 @@ def build_command(
         "labels": dict(_pair(label, "label") for label in labels),
         "no_cache": no_cache,
         "host_ca": host_ca,
+        "explain": explain,
     }
-    printer = Printer(quiet=quiet)
-    for news in Client().open("POST", "/pinnace/v1/build", body).lines():
-        if news["type"] == "error":
-            raise parse_error_document(news, 400)
-        printer.show(news)
+    mode = choose_mode(progress, os.environ, is_terminal=sys.stderr.isatty(), is_quiet=quiet)
+    news = Client().open("POST", "/pinnace/v1/build", body).lines()
+    show_build(news, mode, " ".join(names) or "an image", os.environ)
     return 0
 
 
@@ -89,74 +93,3 @@ def _pair(text: str, what: str) -> tuple[str, str]:
     if not name:
         raise UserError(f"{text!r} is no {what}", "NAME=VALUE")
     return name, value if equals else ""
-
-
-class Printer:
-    """Prints news as lines: `#3 [builder 2/5] RUN …`, output with its step's number, `#3 DONE 1.2s`."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._numbers: dict[str, int] = {}
-        self._rest: dict[str, str] = {}
-        self._next: dict[str, float] = {}
-
-    def show(self, news: dict[str, Any]) -> None:
-        match news["type"]:
-            case "built":
-                self._show_built(news)
-            case "step" if not self._quiet:
-                self._show_step(news)
-            case "output" if not self._quiet:
-                self._show_output(news["id"], news["text"])
-            case "warning":
-                say(news["text"])
-            case _:
-                pass
-
-    def _show_step(self, news: dict[str, Any]) -> None:
-        known = news["id"] in self._numbers
-        number = self._numbers.setdefault(news["id"], len(self._numbers) + 1)
-        if not known:
-            say(
-                f"#{number} [{news['stage']} {news['number']}/{news['total']}] {' '.join(news['text'].split())}"
-            )
-        self._flush(news["id"])
-        if news["state"] == "cached":
-            say(f"#{number} CACHED")
-        elif news["state"] == "done":
-            weight = f", {render_size(news['bytes'])}" if news["bytes"] else ""
-            say(f"#{number} DONE {news['seconds']:.1f}s{weight}")
-        elif news["state"] == "failed":
-            say(f"#{number} ERROR")
-        elif news["bytes"]:
-            self._show_progress(number, news)
-
-    def _show_progress(self, number: int, news: dict[str, Any]) -> None:
-        now = time.monotonic()
-        if now >= self._next.setdefault(news["id"], now + PROGRESS_EVERY_S):
-            self._next[news["id"]] = now + PROGRESS_EVERY_S
-            what = "reading" if news["state"] == "reading" else "copying"
-            say(f"#{number} {what} {render_size(news['bytes'])}")
-
-    def _show_output(self, step: str, text: str) -> None:
-        *lines, rest = (self._rest.get(step, "") + text).split("\n")
-        self._rest[step] = rest
-        for line in lines:
-            say(f"#{self._numbers[step]} {line.rstrip()}")
-
-    def _flush(self, step: str) -> None:
-        rest = self._rest.pop(step, "")
-        if rest:
-            say(f"#{self._numbers[step]} {rest}")
-
-    def _show_built(self, news: dict[str, Any]) -> None:
-        if self._quiet:
-            print(news["image"])
-            return
-        for stage in news["stages"]:
-            say(f"stage {stage['name']}: {render_size(stage['size'])} in {stage['layers']} layers")
-        named = ", ".join(news["names"]) or "without a name"
-        say(
-            f"built {news['image']} ({named}) in {news['seconds']:.1f}s, {news['cached']} of {news['steps']} steps cached"
-        )
-        sys.stdout.flush()

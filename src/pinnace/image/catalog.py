@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 
 from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.image.blobs import Blobs
@@ -103,6 +104,30 @@ class Catalog:
             )
         return image
 
+    def chosen(self, texts: Sequence[str]) -> list[tuple[Image, tuple[Reference, ...]]]:
+        """Return the images to save, each once, with the names to write.
+
+        A name means itself; a repository without a tag means all its images; an id means the image with all its names.
+        Raises: ApiError (NotFound). Source: moby, image/tarexport/save.go, parseNames.
+        """
+        found: dict[Digest, dict[Reference, None]] = {}
+        for text in texts:
+            reference = parse_name(text)
+            bare = reference is not None and ":" not in text.rpartition("/")[2] and "@" not in text
+            fitting = [
+                (name.image_id, parse_reference(name.reference))
+                for name in self._names.list()
+                if bare and reference is not None and not is_digest(name.reference)
+                if parse_reference(name.reference).name == reference.name
+            ]
+            if not fitting:
+                image, named = self.require(text), self.named(text)
+                fitting = [(image.id, named)] if named else [(image.id, one) for one in image.references]
+                found.setdefault(image.id, {})
+            for image_id, one in fitting:
+                found.setdefault(image_id, {})[one] = None
+        return [(self.image(image_id), tuple(references)) for image_id, references in found.items()]
+
     def layers(self, config: ImageConfig) -> tuple[Layer, ...]:
         """Return an image's layers, bottom first. Raises: ApiError (NotFound)."""
         return self._layers.stack(config.rootfs.diff_ids)
@@ -140,4 +165,18 @@ class Catalog:
             references=tuple(parse_reference(reference) for reference in references),
             size=sum(layer.size for layer in layers if layer is not None),
             manifest=next((name.manifest for name in names if name.manifest), None),
+            digests=_digests(names),
         )
+
+
+def _digests(names: list[NamedImage]) -> tuple[tuple[str, Digest], ...]:
+    """Return the repositories that an image came from or went to, with its manifest there."""
+    return tuple(
+        sorted(
+            {
+                (parse_reference(name.reference).familiar_name, name.manifest)
+                for name in names
+                if name.manifest is not None and not is_digest(name.reference)
+            }
+        )
+    )

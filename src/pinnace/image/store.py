@@ -21,10 +21,11 @@ from msgspec.structs import replace
 from pinnace.base.clock import Clock, SystemClock
 from pinnace.base.errors import PinnaceError
 from pinnace.base.times import render_micro_time
-from pinnace.image import jobs, mounts, reach, views
+from pinnace.image import jobs, listing, mounts, reach, views
 from pinnace.image.blobs import Blobs
 from pinnace.image.catalog import Catalog
 from pinnace.image.changes import apply_changes
+from pinnace.image.history import history_rows
 from pinnace.image.ingest import Ingest, Source
 from pinnace.image.layers import Layer, Layers, read_boot_id
 from pinnace.image.layout import Layout
@@ -41,7 +42,7 @@ from pinnace.image.trash import Trash
 from pinnace.image.views import Image
 from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.config import ContainerConfig, History, ImageConfig, RootFs, encode
-from pinnace.oci.credentials import Keyring, nobody
+from pinnace.oci.credentials import Credential, Keyring, nobody
 from pinnace.oci.digest import Digest, digest_of, is_digest
 from pinnace.oci.manifest import Descriptor
 from pinnace.oci.reference import parse_reference
@@ -117,9 +118,16 @@ class ImageStore:
         """Return all images, those without a name too."""
         return self.catalog.images()
 
-    def rows(self) -> tuple[views.Row, ...]:
-        """Return the lines of `images`, newest first."""
-        return views.rows(self.list())
+    def rows(self, filters: Iterable[str] = ()) -> tuple[views.Row, ...]:
+        """Return the lines of `images`, newest first. Raises: UserError (a filter that there isn't), ApiError (NotFound)."""
+        wanted = listing.parse_filters(filters, listing.LIST_KEYS)
+        chosen = listing.select(self.list(), wanted, now=self._clock.now(), find=self.require)
+        return views.rows((one.image, one.references) for one in chosen)
+
+    def history(self, text: str) -> Sequence[dict[str, Any]]:
+        """Return the steps of an image, newest first, in the shape of Docker's API. Raises: ApiError (NotFound)."""
+        image = self.require(text)
+        return history_rows(image, self.catalog.layers(image.config))
 
     def inspect(self, text: str) -> dict[str, Any]:
         """Return Docker's inspect document. Raises: ApiError (NotFound)."""
@@ -191,10 +199,8 @@ class ImageStore:
         """
         images = []
         with self.lease("save") as lease:
-            for text in texts:
-                image, named = self.require(text), self.catalog.named(text)
+            for image, references in self.catalog.chosen(texts):
                 lease.hold(image.id)
-                references = image.references if named is None else (named,)
                 images.append((image.id, self.catalog.layers(image.config), references))
             async with aclosing(self.transfer.save(images, on_progress)) as pieces:
                 async for data in pieces:
@@ -246,6 +252,17 @@ class ImageStore:
     async def look_up(self, reference: str, *, keyring: Keyring = nobody, platform: str = "") -> Remote:
         """Return what a registry says that an image is, without its layers. Raises: what `pull` raises."""
         return await self.registries.look_up(reference, keyring, platform)
+
+    async def check_login(self, domain: str, credential: Credential) -> str:
+        """Ask a registry whether it knows somebody; return an identity token if it gives one instead of the password, or "".
+
+        Raises: ApiError (Unauthorized, with the registry's own words), HostError.
+        """
+        return await self.registries.check_login(domain, credential)
+
+    async def remote_tags(self, reference: str, *, keyring: Keyring = nobody) -> tuple[str, ...]:
+        """Return the tags that a registry has of a repository. Raises: what `pull` raises."""
+        return await self.registries.tags(reference, keyring)
 
     async def _name_image(
         self, data: bytes, config: ImageConfig, layers: Sequence[Layer], references: tuple[str, ...]
@@ -316,14 +333,28 @@ class ImageStore:
         removed, freed = await self.collect()
         return Removal(tuple(reference.familiar for reference in plan.untag), removed, freed)
 
-    async def prune(self, *, in_use: InUse = in_use_by_nobody) -> Removal:
-        """Remove all images without a name that no container uses."""
+    async def prune(
+        self, *, every: bool = False, filters: Iterable[str] = (), in_use: InUse = in_use_by_nobody
+    ) -> Removal:
+        """Remove the images without a name (with `every`, all of them) that no container uses and that the filters mean.
+
+        Raises: UserError (a filter that there isn't).
+        """
+        wanted = listing.parse_filters(filters, listing.PRUNE_KEYS)
         async with self._naming:
-            for image in self.list():
-                if not image.references and not in_use(image.id):
-                    await self._names.delete(image.id)
+            gone = listing.plan_prune(
+                self.list(),
+                wanted,
+                every=every,
+                now=self._clock.now(),
+                used=lambda image: bool(in_use(image.id)),
+            )
+            for image in gone:
+                for reference in image.references:
+                    await self._names.delete(str(reference))
+                await self._names.delete(image.id)
         removed, freed = await self.collect()
-        return Removal((), removed, freed)
+        return Removal(tuple(ref.familiar for image in gone for ref in image.references), removed, freed)
 
     async def _set_name(self, reference: str, image_id: Digest, manifest: Digest | None = None) -> None:
         """Let a reference stand for an image; the image that loses its only name by that becomes nameless."""

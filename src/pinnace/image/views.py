@@ -5,7 +5,7 @@ Source: Docker Engine API v1.47, ImageInspect and ImageSummary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Image:
     references: tuple[Reference, ...]
     size: int
     manifest: Digest | None = None
+    digests: tuple[tuple[str, Digest], ...] = ()  # repository (familiar), manifest there
 
     @property
     def created(self) -> float:
@@ -49,16 +50,18 @@ class Row:
     image_id: Digest
     created: float
     size: int
+    digest: str = ""
 
 
-def rows(images: tuple[Image, ...]) -> tuple[Row, ...]:
-    """Return the lines of `images`, newest first."""
+def rows(images: Iterable[tuple[Image, tuple[Reference, ...]]]) -> tuple[Row, ...]:
+    """Return the lines of `images` for images and the names that are wanted, newest first."""
     found = []
-    for image in images:
-        for reference in image.references or (None,):
+    for image, references in images:
+        for reference in references or (None,):
             repository = NO_NAME if reference is None else reference.familiar_name
             tag = NO_NAME if reference is None or not reference.tag else reference.tag
-            found.append(Row(repository, tag, image.id, image.created, image.size))
+            digest = next((one for name, one in image.digests if name == repository), "")
+            found.append(Row(repository, tag, image.id, image.created, image.size, digest))
     return tuple(sorted(found, key=lambda row: (-row.created, row.repository, row.tag)))
 
 
@@ -76,9 +79,7 @@ def inspect_document(image: Image, graph: Mapping[str, str]) -> dict[str, Any]:
     return {
         "Id": image.id,
         "RepoTags": [reference.familiar for reference in image.references if reference.tag],
-        "RepoDigests": sorted({f"{ref.familiar_name}@{image.manifest}" for ref in image.references})
-        if image.manifest
-        else [],
+        "RepoDigests": [f"{name}@{digest}" for name, digest in image.digests],
         "Parent": "",
         "Comment": config.comment or (config.history[-1].comment if config.history else ""),
         "Created": config.created,
@@ -89,16 +90,37 @@ def inspect_document(image: Image, graph: Mapping[str, str]) -> dict[str, Any]:
         **({"Variant": config.variant} if config.variant else {}),
         "Os": config.os,
         "Size": image.size,
-        "GraphDriver": {"Name": "overlay2", "Data": dict(graph)},
+        "GraphDriver": {"Data": dict(graph), "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": list(config.rootfs.diff_ids)},
         "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
     }
+
+
+# Docker shows an image's defaults as a container's configuration, in which these say nothing.
+_OF_CONTAINERS: dict[str, Any] = {
+    "Hostname": "",
+    "Domainname": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Image": "",
+}
+# Source: moby, api/types/container, Config
+_ORDER = (
+    *("Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts"),
+    *("Tty", "OpenStdin", "StdinOnce", "Env", "Cmd", "Healthcheck", "ArgsEscaped", "Image", "Volumes"),
+    *("WorkingDir", "Entrypoint", "OnBuild", "Labels", "StopSignal", "StopTimeout", "Shell"),
+)
 
 
 def _container_config(config: ImageConfig) -> dict[str, Any]:
     """Return the container defaults with the keys that Docker always shows."""
     given = config.config
     shown = {
+        **_OF_CONTAINERS,
         "User": given.user,
         "Env": list(given.env or ()),
         "Cmd": None if given.cmd is None else list(given.cmd),
@@ -109,7 +131,9 @@ def _container_config(config: ImageConfig) -> dict[str, Any]:
         "OnBuild": None if given.on_build is None else list(given.on_build),
     }
     known: dict[str, Any] = msgspec.to_builtins(given)
-    return known | shown
+    document = known | shown
+    order = [key for key in _ORDER if key in document]
+    return {key: document[key] for key in dict.fromkeys((*order, *document))}
 
 
 def parse_name(text: str) -> Reference | None:

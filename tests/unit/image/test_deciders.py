@@ -235,7 +235,7 @@ def test_a_wrong_change_is_refused_with_the_change(change: str, says: str) -> No
 def test_an_image_has_a_line_for_each_name_newest_first() -> None:
     old = image("old", created="2026-01-01T00:00:00Z")
     new = image("new", "web:v2", "ghcr.io/me/web:v2", created="2026-01-02T00:00:00.123456789Z")
-    assert rows((old, new)) == (
+    assert rows([(one, one.references) for one in (old, new)]) == (
         Row("ghcr.io/me/web", "v2", new.id, new.created, 30),
         Row("web", "v2", new.id, new.created, 30),
         Row("<none>", "<none>", old.id, 1767225600.0, 30),

@@ -15,15 +15,16 @@ from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
+from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
 from pinnace.build.execute import Executor
-from pinnace.build.inputs import BuildRequest, read_inputs
+from pinnace.build.inputs import BuildRequest, Inputs, read_inputs
 from pinnace.build.leftovers import clear_leftovers
 from pinnace.build.plan import plan_build
 from pinnace.build.progress import Built, Tell, Warned
 from pinnace.build.run import BuildRun, Shared
+from pinnace.build.steps import BuildPlan
 from pinnace.image.store import ImageStore
-from pinnace.oci.config import ImageConfig
 from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.sandboxes import Sandboxes
 
@@ -75,13 +76,22 @@ class Builder:
         for name in request.names:
             parse_reference(name)
         inputs = await asyncio.to_thread(read_inputs, request)
-        plan = plan_build(inputs.dockerfile, request.options, self._find_config)
-        for warning in plan.warnings:
-            tell(Warned(text=warning))
         work = self._work / self._shared.chance.hex(12)
         await asyncio.to_thread(work.mkdir, parents=True)
         try:
             with self._images.lease(f"build {' '.join(request.names)}") as lease:
+                bases = Bases(
+                    self._images,
+                    self._shared.clock,
+                    lease,
+                    request.keyring,
+                    tell,
+                    here=request.options.architecture,
+                    refresh=request.pull,
+                )
+                plan = await self._plan(inputs, request, bases)
+                for warning in plan.warnings:
+                    tell(Warned(text=warning))
                 executor = Executor(
                     self._images,
                     self._sandboxes,
@@ -91,14 +101,24 @@ class Builder:
                     resolv_conf=self._resolv_conf(),
                     ca_bundle=self._ca_bundle(request),
                 )
-                return await BuildRun(self._shared, executor, lease, request, inputs, plan, tell).finish()
+                return await BuildRun(
+                    self._shared, executor, lease, request, inputs, plan, bases, tell
+                ).finish()
         finally:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
             await self._cache.save()
 
-    def _find_config(self, reference: str) -> ImageConfig | None:
-        image = self._images.resolve(reference)
-        return None if image is None else image.config
+    async def _plan(self, inputs: Inputs, request: BuildRequest, bases: Bases) -> BuildPlan:
+        """Plan until no image is unknown. What is wrong may come from an image that isn't known yet: it is looked at last."""
+        while True:
+            try:
+                plan = plan_build(inputs.dockerfile, request.options, bases.find)
+            except UserError:
+                if bases.is_complete:
+                    raise
+            if bases.is_complete:
+                return plan
+            await bases.resolve()
 
     def _ca_bundle(self, request: BuildRequest) -> Path | None:
         if not request.host_ca:

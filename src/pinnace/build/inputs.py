@@ -9,6 +9,7 @@ from pinnace.base.errors import UserError
 from pinnace.build.plan import BuildOptions
 from pinnace.dockerfile.ignore import parse_ignore
 from pinnace.dockerfile.parse import Dockerfile, parse_dockerfile
+from pinnace.oci.credentials import Keyring, nobody
 
 IGNORE_FILE = ".dockerignore"
 
@@ -23,6 +24,8 @@ class BuildRequest:
     options: BuildOptions = field(default_factory=BuildOptions)
     no_cache: bool = False
     host_ca: bool = False
+    pull: bool = False
+    keyring: Keyring = nobody
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,16 @@ def compute_selection_key(layers: Sequence[str], step: Copy) -> str:
 def _define(step: Step) -> list[object]:
     match step:
         case Run():
-            return ["run", step.argv, step.env, step.cwd, step.user, step.network, step.script]
+            define: list[object] = [
+                "run",
+                step.argv,
+                step.env,
+                step.cwd,
+                step.user,
+                step.network,
+                step.script,
+            ]
+            return define + (["platform", step.platform] if step.platform else [])
         case Copy():
             inline = [(one.name, one.data) for one in step.inline]
             return [

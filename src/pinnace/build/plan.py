@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from pinnace.base.errors import UserError
+from pinnace.base.errors import ApiError, HostError, UserError
 from pinnace.build import steps
+from pinnace.build.platforms import Platform, normalize, parse_platform
 from pinnace.build.stage_reader import EXPANSION_HINT, StageReader
 from pinnace.build.steps import BuildPlan, Planned, StagePlan
 from pinnace.dockerfile import instructions as ast
@@ -24,23 +25,27 @@ from pinnace.oci.config import ImageConfig
 SCRATCH = "scratch"
 # Source: moby, pkg/system, DefaultPathEnv
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ARCHITECTURE_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "v8": "arm64"}
 
 # Source: Dockerfile reference, "Predefined ARGs"; they may be given without an ARG, and stay out of the history.
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PREDEFINED_ARGS = frozenset((*PROXY_ARGS, *(name.lower() for name in PROXY_ARGS)))
+EPOCH_ARG = (
+    "SOURCE_DATE_EPOCH"  # given to the build as a whole; a stage sees it if it has an ARG of that name
+)
 
-FindImage = Callable[[str], ImageConfig | None]
+# Asked for the images that FROM and --from name, by their platform.
+FindImage = Callable[[str, Platform], ImageConfig | None]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What the person asked for. `target` "" is the last stage."""
+    """What the person asked for. `target` "" is the last stage; `architecture` is this machine's, `platform` the image's."""
 
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
+    platform: str = ""
 
 
 def plan_build(dockerfile: Dockerfile, options: BuildOptions, find_image: FindImage) -> BuildPlan:
@@ -51,7 +56,7 @@ def plan_build(dockerfile: Dockerfile, options: BuildOptions, find_image: FindIm
     warnings = tuple(
         f"[Warning] One or more build-args [{name}] were not consumed"
         for name in options.build_args
-        if name not in planner.consumed and name not in PREDEFINED_ARGS
+        if name not in planner.consumed and name not in PREDEFINED_ARGS and name != EPOCH_ARG
     )
     plan = BuildPlan(stages=tuple(planner.done.values()), target=target.index, warnings=warnings)
     if options.labels:
@@ -96,16 +101,11 @@ class _Planner:
         self.rules = Rules(escape=dockerfile.escape)
         self.consumed: set[str] = set()
         self.done: dict[int, StagePlan] = {}
-        self._platform = {
-            "TARGETPLATFORM": f"linux/{options.architecture}",
-            "TARGETOS": "linux",
-            "TARGETARCH": options.architecture,
-            "TARGETVARIANT": "",
-            "BUILDPLATFORM": f"linux/{options.architecture}",
-            "BUILDOS": "linux",
-            "BUILDARCH": options.architecture,
-            "BUILDVARIANT": "",
-        }
+        self._here = normalize("linux", options.architecture)
+        self._wanted = (
+            parse_platform(options.platform, self._here.architecture) if options.platform else self._here
+        )
+        self._platform = {**_platform_args("TARGET", self._wanted), **_platform_args("BUILD", self._here)}
         self.global_args: Mapping[str, str] = self._read_global_args()
 
     def _read_global_args(self) -> dict[str, str]:
@@ -141,14 +141,20 @@ class _Planner:
                 f"base name ({base.image}) should not be blank",
                 "give the ARG a default, or --build-arg",
             )
-        self._check_platform(base)
-        plan = StagePlan(index=stage.index, name=stage.name, place=place)
+        platform = self._read_platform(base)
+        plan = StagePlan(index=stage.index, name=stage.name, place=place, platform=str(platform))
         earlier = None if image.isdecimal() else self._file.find_stage(image, before=stage.index)
         if earlier is not None:
             below = self.plan_stage(earlier)
-            plan = replace(plan, base_stage=earlier.index, base_config=below.config, author=below.author)
+            plan = replace(
+                plan,
+                base_stage=earlier.index,
+                base_config=below.config,
+                author=below.author,
+                platform=below.platform,
+            )
         elif image != SCRATCH:
-            found = self._base_image(image, base.line)
+            found = self._base_image(image, platform, base.line)
             plan = replace(plan, base=image, base_config=found.config, author=found.author)
         triggers = tuple(plan.base_config.on_build or ())
         body = (*self._read_triggers(triggers, stage), *stage.instructions)
@@ -158,30 +164,40 @@ class _Planner:
         self.done[stage.index] = plan
         return plan
 
-    def _check_platform(self, base: ast.From) -> None:
-        """There are no emulated builds: a platform may be named, but only this machine's own."""
-        wanted = self.expand(base.platform, self.global_args, base.line)
-        parts = wanted.split("/")
-        here = ["linux", self._options.architecture]
-        if wanted and [parts[0], ARCHITECTURE_NAMES.get(parts[-1], parts[-1])] not in (here, here[:1] * 2):
-            raise self.source.error(
-                base.line,
-                f"--platform={wanted} can't be built on linux/{self._options.architecture}",
-                "leave the flag out, or build on such a machine",
-            )
+    def _read_platform(self, base: ast.From) -> Platform:
+        """Return the platform of a stage's base: the one that its line names, else the build's."""
+        text = self.expand(base.platform, self.global_args, base.line)
+        if not text:
+            return self._wanted
+        try:
+            return parse_platform(text, self._here.architecture)
+        except UserError as error:
+            raise self.source.error(base.line, f"--platform={text}: {error.message}", error.hint) from None
 
-    def _base_image(self, image: str, line: int) -> ImageConfig:
-        found = self._find_image(image)
+    def _base_image(self, image: str, platform: Platform, line: int) -> ImageConfig:
+        found = self._ask(image, platform, line)
         if found is None:
             names = [s.name for s in self._file.stages if s.name]
-            near = suggest(image, names)
             raise self.source.error(
                 line,
-                f"base image {image!r} is not in the local store",
-                near
+                f"base image {image!r} was not found",
+                suggest(image, names)
                 or f"bring it in (pinnace import FILE {image}), or build it (pinnace build -t {image} …)",
             )
         return found
+
+    def _ask(self, image: str, platform: Platform, line: int) -> ImageConfig | None:
+        """Look for an image; what its registry says about it is told with the line, and with the nearest stage's name."""
+        try:
+            return self._find_image(image, platform)
+        except ApiError as error:
+            near = suggest(image, [s.name for s in self._file.stages if s.name])
+            raise self.source.error(line, error.message, near or error.hint) from error
+        except UserError as error:
+            raise self.source.error(line, error.message, error.hint) from error
+        except HostError as error:
+            where = self.source.error(line, "").where
+            raise HostError(f"{where}: {error.message}", errno=error.errno, hint=error.hint) from error
 
     def _read_triggers(self, triggers: tuple[str, ...], stage: Stage) -> tuple[ast.Instruction, ...]:
         if not triggers:
@@ -199,14 +215,24 @@ class _Planner:
                 )
             self.plan_stage(found)
             return found.index, ""
-        if self._find_image(name) is None:
+        if self._ask(name, self.platform_of(stage), line) is None:
             names = [s.name for s in self._file.stages[: stage.index] if s.name]
             raise self.source.error(
                 line,
-                f"--from={name}: there is no stage and no local image of that name",
+                f"--from={name}: there is no stage and no image of that name",
                 suggest(name, names) or (f"stages before this one: {', '.join(names)}" if names else ""),
             )
         return -1, name
+
+    def platform_of(self, stage: Stage) -> Platform:
+        """Return the platform that a stage's commands are for."""
+        image = self.expand(stage.base.image, self.global_args, stage.base.line)
+        earlier = None if image.isdecimal() else self._file.find_stage(image, before=stage.index)
+        return self._read_platform(stage.base) if earlier is None else self.platform_of(earlier)
+
+    def is_foreign(self, platform: Platform) -> bool:
+        """Say whether a platform is not this machine's."""
+        return platform != self._here
 
     def build_arg(self, name: str) -> str | None:
         value = self._options.build_args.get(name)
@@ -221,6 +247,15 @@ class _Planner:
     @property
     def platform(self) -> Mapping[str, str]:
         return self._platform
+
+
+def _platform_args(prefix: str, platform: Platform) -> dict[str, str]:
+    return {
+        f"{prefix}PLATFORM": str(platform),
+        f"{prefix}OS": platform.os,
+        f"{prefix}ARCH": platform.architecture,
+        f"{prefix}VARIANT": platform.variant,
+    }
 
 
 def _with_path(env: Sequence[str] | None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
 from pinnace.build.digest import SelectionFacts, digest_sources
+from pinnace.build.emulation import check_runnable
 from pinnace.build.execute import Executor, new_id
 from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
@@ -32,7 +33,6 @@ from pinnace.build.plies import Plies, Ply, Shelf, ply_of
 from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
 from pinnace.build.selection import Selection
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
-from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
 from pinnace.image.views import Image
@@ -180,7 +180,168 @@ class BuildRun:
     def _platform_of(self, stage: StagePlan) -> Platform:
         return parse_platform(stage.platform, self._request.options.architecture)
 
-    def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    def _weigh(self, stage: StagePlan, layers: Plies) -> StageWeight:
+        return StageWeight(name=stage.label, size=self._shelf.sizes(layers), layers=len(layers))
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    async def _do_step(self, step: WorkStep, below: Plies, news: StepNews) -> _Done:
+        try:
+            async with AsyncExitStack() as stack:
+                source = await self._open_source(step, stack) if isinstance(step, Copy) else None
+                began_ns = int(self._shared.clock.now() * 1e9)
+                content = await source.digest(news) if source is not None else ""
+                key = compute_key(step, [ply.diff_id for ply in below], content)
+                await stack.enter_async_context(self._shared.locks.hold(key))
+                found = None if self._request.no_cache else self._shared.cache.find(key)
+                if found is not None:
+                    self._lease.hold(found.layer.key)
+                    self._tell(replace(news, state="cached", bytes=found.layer.size))
+                    return _Done(ply_of(found.layer), found.created, cached=True)
+                async with self._shared.slots:
+                    return await self._make(step, below, source, key, news, began_ns)
+        except PinnaceError as error:
+            self._tell(replace(news, state="failed"))
+            raise place_error(error, step.place, self._inputs.dockerfile.source) from error
+
+    async def _make(
+        self, step: WorkStep, plies: Plies, source: _Source | None, key: str, news: StepNews, began_ns: int
+    ) -> _Done:
+        self._tell(news)
+        if isinstance(step, Run) and step.platform:
+            await asyncio.to_thread(check_runnable, step.platform, self._request.options.architecture)
+        below = await self._shelf.bring(plies)
+        began = self._shared.clock.monotonic()
+        is_settled = True
+        match step:
+            case Run():
+                layer = await self._executor.run(
+                    step, below, lambda text: self._tell(Output(id=news.id, text=text))
+                )
+            case Copy():
+                assert source is not None
+                selection = await source.selection()
+                layer, facts = await self._executor.copy(
+                    step, below, selection, lambda size: self._tell(replace(news, bytes=size))
+                )
+                is_settled = source.is_fixed or facts.newest_ns <= began_ns
+            case MakeDirectory():
+                layer = await self._executor.make_directory(step, below)
+        seconds = self._shared.clock.monotonic() - began
+        created = self._shared.clock.now()
+        if is_settled:
+            entry = await self._shared.cache.remember(key, layer, step.place.text, seconds)
+            created = entry.created
+        else:  # what was copied may not be what was digested
+            self._tell(Warned(text=f"{step.place.text}: files changed while they were copied: not cached"))
+        self._tell(replace(news, state="done", seconds=seconds, bytes=layer.size))
+        return _Done(ply_of(layer), created)
+
+    async def _open_source(self, step: Copy, stack: AsyncExitStack) -> _Source:
+        """Return where a COPY reads from: the context, or the files of another stage or image."""
+        if step.image:
+            platform = parse_platform(step.platform, self._request.options.architecture)
+            plies = self._bases.plies(step.image, platform)
+            return _Source(self, step, stack, f"image {step.image}", plies)
+        if step.stage >= 0:
+            stage = self._plan.stage(step.stage)
+            result = await asyncio.shield(self._stages[step.stage])
+            return _Source(self, step, stack, f"stage {stage.label}", result.layers)
+        return _Source(self, step, stack, "the build context", None)
+
+
+class _Source:
+    """Where one COPY reads from. Files of layers are mounted only when something has to be read, and never change."""
+
+    def __init__(
+        self, run: BuildRun, step: Copy, stack: AsyncExitStack, what: str, layers: Plies | None
+    ) -> None:
+        self._run = run
+        self._step = step
+        self._stack = stack
+        self._what = what
+        self._layers = layers
+        self._selection: Selection | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        return self._layers is not None
+
+    async def digest(self, news: StepNews) -> str:
+        """Return the digest of what the step takes."""
+        if self._layers is None:
+            return (await self._compute(news)).digest
+        cache = self._run._shared.cache
+        key = compute_selection_key([ply.diff_id for ply in self._layers], self._step)
+        known = cache.find_digest(key)
+        if known is None:
+            known = (await self._compute(news)).digest
+            cache.remember_digest(key, known)
+        return known
+
+    async def _compute(self, news: StepNews) -> SelectionFacts:
+        run = self._run
+        facts = await run._images.workers.call(
+            digest_sources,
+            await self.selection(),
+            lambda progress: run._tell(replace(news, state="reading", bytes=progress.size)),
+        )
+        for pattern in facts.unmatched:
+            run._tell(Warned(text=f"{self._step.place.text}: nothing in {self._what} matches {pattern}"))
+        return facts
+
+    async def selection(self) -> Selection:
+        """Return what to take from where, mounted if need be until the step is done."""
+        if self._selection is None:
+            self._selection = await self._select()
+        return self._selection
+
+    async def _select(self) -> Selection:
+        run, step = self._run, self._step
+        if self._layers is None:
+            return Selection(
+                root=str(run._request.context),
+                sources=step.sources,
+                exclude=step.exclude,
+                ignore=run._inputs.ignore,
+                ignore_name=run._inputs.ignore_name,
+                known=str(memory_path(run._shared.files, run._request.context)),
+            )
+        name = new_id(run._shared.chance)
+        self._stack.push_async_callback(run._images.release, name)
+        layers = await run._shelf.bring(self._layers)
+        rootfs = await run._images.mount_stack(layers, name, read_only=True)
+        return Selection(
+            root=str(rootfs.path),
+            sources=step.sources,
+            exclude=step.exclude,
+            what=self._what,
+            keep_owner=True,
+        )
+
+
+def _after(before: _StageResult, planned: Planned, done: _Done | None) -> _StageResult:
+    """Return what a stage is after a step: an empty layer is left out, but stands in the history."""
+    layer = done.layer if done is not None and not done.layer.is_empty else None
+    created = max(before.created, done.created) if done is not None else before.created
+    history = History(
+        created=render_micro_time(created), created_by=_describe(planned), empty_layer=layer is None
+    )
+    return _StageResult(
+        layers=before.layers if layer is None else (*before.layers, layer),
+        history=(*before.history, history),
+        created=created,
+        cached=before.cached + (done is not None and done.cached),
+    )
+
+
+def _describe(planned: Planned) -> str:
+    """Return the history's line of a step, in the words of `docker history`."""
+    step = planned.step
+    return f"RUN {' '.join(step.argv)} # pinnace" if isinstance(step, Run) else step.place.text
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the error that is told: the first that is not another one's cancellation."""
     for failure in failures.exceptions:
         return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from pinnace.build import steps
 from pinnace.build.durations import parse_nanoseconds
+from pinnace.build.platforms import Platform
 from pinnace.build.ports import parse_ports
 from pinnace.build.signals import is_signal
 from pinnace.build.steps import Planned
@@ -46,6 +47,12 @@ class Scope(Protocol):
     def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str]:
         """Return the stage's index, or the image, that a --from means. Raises: UserError."""
 
+    def platform_of(self, stage: Stage) -> Platform:
+        """Return the platform that a stage's commands are for."""
+
+    def is_foreign(self, platform: Platform) -> bool:
+        """Say whether a platform is not this machine's."""
+
     def build_arg(self, name: str) -> str | None:
         """Return the value that was given for an ARG."""
 
@@ -67,6 +74,7 @@ class StageReader:
         self._shell = tuple(start.shell or DEFAULT_SHELL)
         self._cmd_is_own = False
         self._steps: list[Planned] = []
+        self._platform = scope.platform_of(stage)
 
     def read(self, body: tuple[ast.Instruction, ...]) -> tuple[Planned, ...]:
         for instruction in body:
@@ -121,6 +129,7 @@ class StageReader:
             user=self._config.user,
             network="" if i.network == "default" else i.network,
             script=script,
+            platform=str(self._platform) if self._scope.is_foreign(self._platform) else "",
         )
 
     def _heredoc(self, command: ast.Command) -> tuple[tuple[str, ...], str]:
@@ -182,6 +191,7 @@ class StageReader:
             chmod=chmod,
             unpack=i.is_add and i.unpack is not False,
             exclude=i.exclude,
+            platform=str(self._platform) if image else "",
         )
 
     def _target(self, written: str) -> str:

@@ -28,6 +28,7 @@ class Inline(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Run a command. `env` holds the stage's variables and its ARGs; `argv` is final.
 
+    `platform` is said only where it is not this machine's.
     `proxies` are further variables on which the result does not depend. `script` is the text of the file argv[0], if that
     is not in the image but stands in the Dockerfile.
     """
@@ -40,10 +41,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     proxies: tuple[str, ...] = ()
     network: str = ""
     script: str = ""
+    platform: str = ""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Copy files. `stage` is the index of the stage they come from, -1 for the context; `image` a reference instead.
+    """Copy files. `stage` is the index of the stage they come from, -1 for the context; `image` a reference instead,
+    of a `platform`.
 
     `target` is absolute; it ends with "/" when it is to be a folder.
     """
@@ -58,6 +61,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     chmod: str = ""
     unpack: bool = False
     exclude: tuple[str, ...] = ()
+    platform: str = ""
 
 
 class MakeDirectory(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -85,13 +89,17 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage. Its files begin as those of `base_stage` (an index), else of the image `base`, else empty."""
+    """One stage. Its files begin as those of `base_stage` (an index), else of the image `base`, else empty.
+
+    `platform` is what its base and its commands are made for, such as "linux/arm64".
+    """
 
     index: int
     name: str
     place: Place
     base: str = ""
     base_stage: int = -1
+    platform: str = ""
     base_config: ContainerConfig = ContainerConfig()
     author: str = ""
     steps: tuple[Planned, ...] = ()

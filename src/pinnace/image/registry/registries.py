@@ -9,7 +9,7 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.image.leases import Lease
 from pinnace.image.registry.news import OnNews, Pulled, Pushed, Remote
 from pinnace.image.registry.settings import RegistrySettings
-from pinnace.oci.credentials import Keyring
+from pinnace.oci.credentials import Credential, Keyring
 
 
 class Registries:
@@ -31,6 +31,14 @@ class Registries:
     async def look_up(self, reference: str, keyring: Keyring, platform: str) -> Remote:
         """Ask what an image is. Raises: see `ImageStore.look_up`."""
         raise ApiError(Reason.SERVICE_UNAVAILABLE, f"looking up {reference} isn't possible yet")
+
+    async def check_login(self, domain: str, credential: Credential) -> str:
+        """Ask a registry whether it knows somebody. Raises: see `ImageStore.check_login`."""
+        raise ApiError(Reason.SERVICE_UNAVAILABLE, f"logging in to {domain} isn't possible yet")
+
+    async def tags(self, reference: str, keyring: Keyring) -> tuple[str, ...]:
+        """Return the tags of a repository. Raises: see `ImageStore.pull`."""
+        raise ApiError(Reason.SERVICE_UNAVAILABLE, f"listing the tags of {reference} isn't possible yet")
 
     async def close(self) -> None:
         """End what is under way."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from pinnace.build.steps import Configure, Copy, MakeDirectory, Run, Step
+from pinnace.build.steps import Configure, Copy, MakeDirectory, Run, RunMount, Step
 
 VERSION = 2  # raised when a step's result changes though its definition does not
 
@@ -24,8 +24,15 @@ def compute_key(step: Step, below: Sequence[str], content: str = "") -> str:
 def compute_selection_key(layers: Sequence[str], step: Copy) -> str:
     """Return the key of the digest of what a Copy takes from layers, which follows from these alone."""
     return hashlib.sha256(
-        json.dumps([VERSION, list(layers), step.sources, step.exclude]).encode()
+        json.dumps([VERSION, list(layers), step.sources, step.exclude, *_flags(step)]).encode()
     ).hexdigest()
+
+
+def _define_mount(mount: RunMount) -> list[object]:
+    """Which cache is mounted, and how it is shared, doesn't matter; nor does anything of a secret but how it is given."""
+    name = mount.id if mount.type in ("secret", "ssh") else ""
+    told = [mount.type, mount.target, mount.read_only, mount.folder, name, mount.size, mount.required]
+    return [*told, mount.env, mount.mode, mount.uid, mount.gid]
 
 
 def _define(step: Step) -> list[object]:
@@ -40,7 +47,11 @@ def _define(step: Step) -> list[object]:
                 step.network,
                 step.script,
             ]
-            return define + (["platform", step.platform] if step.platform else [])
+            define += ["platform", step.platform] if step.platform else []
+            define += ["mounts", *map(_define_mount, step.mounts)] if step.mounts else []
+            define += ["hosts", *(name for name, _ in step.hosts)] if step.hosts else []
+            define += ["hostname", step.hostname] if step.hostname else []
+            return define + (["insecure"] if step.is_insecure else [])
         case Copy():
             inline = [(one.name, one.data) for one in step.inline]
             return [
@@ -51,8 +62,13 @@ def _define(step: Step) -> list[object]:
                 step.unpack,
                 inline,
                 len(step.sources),
+                *_flags(step),
             ]
         case MakeDirectory():
             return ["mkdir", step.path, step.user]
         case Configure():
             return ["configure"]
+
+
+def _flags(step: Copy) -> list[str]:
+    return [name for name, is_set in (("parents", step.parents), ("link", step.link)) if is_set]

@@ -8,6 +8,7 @@ builds; what a build made before it failed stays in the cache, and nothing else 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +22,16 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
-from pinnace.build.digest import SelectionFacts, digest_sources
 from pinnace.build.emulation import check_runnable
 from pinnace.build.execute import Executor, new_id
 from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
-from pinnace.build.keys import compute_key, compute_selection_key
+from pinnace.build.keys import compute_key
 from pinnace.build.known import memory_path
 from pinnace.build.platforms import Platform, parse_platform
 from pinnace.build.plies import Plies, Ply, Shelf, ply_of
 from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
-from pinnace.build.selection import Selection
+from pinnace.build.sources import CopySource, Folder, FolderPart, LayersPart, Part, Reader
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
@@ -205,7 +205,7 @@ class BuildRun:
             raise place_error(error, step.place, self._inputs.dockerfile.source) from error
 
     async def _make(
-        self, step: WorkStep, plies: Plies, source: _Source | None, key: str, news: StepNews, began_ns: int
+        self, step: WorkStep, plies: Plies, source: CopySource | None, key: str, news: StepNews, began_ns: int
     ) -> _Done:
         self._tell(news)
         if isinstance(step, Run) and step.platform:
@@ -220,9 +220,9 @@ class BuildRun:
                 )
             case Copy():
                 assert source is not None
-                selection = await source.selection()
+                selections = await source.selections()
                 layer, facts = await self._executor.copy(
-                    step, below, selection, lambda size: self._tell(replace(news, bytes=size))
+                    step, below, selections, lambda size: self._tell(replace(news, bytes=size))
                 )
                 is_settled = source.is_fixed or facts.newest_ns <= began_ns
             case MakeDirectory():
@@ -237,86 +237,51 @@ class BuildRun:
         self._tell(replace(news, state="done", seconds=seconds, bytes=layer.size))
         return _Done(ply_of(layer), created)
 
-    async def _open_source(self, step: Copy, stack: AsyncExitStack) -> _Source:
-        """Return where a COPY reads from: the context, or the files of another stage or image."""
+    async def _open_source(self, step: Copy, stack: AsyncExitStack) -> CopySource:
+        """Return what a COPY reads from: folders, the files of another stage or image."""
+        reader = Reader(self._images.workers, self._tell)
+        sources = [source for source in step.sources if isinstance(source, str)]
+        if not sources:
+            return CopySource(())
+        part: Part
         if step.image:
             platform = parse_platform(step.platform, self._request.options.architecture)
             plies = self._bases.plies(step.image, platform)
-            return _Source(self, step, stack, f"image {step.image}", plies)
-        if step.stage >= 0:
-            stage = self._plan.stage(step.stage)
+            part = self._layers_part(reader, step, sources, f"image {step.image}", plies, stack)
+        elif step.stage >= 0:
+            label = self._plan.stage(step.stage).label
             result = await asyncio.shield(self._stages[step.stage])
-            return _Source(self, step, stack, f"stage {stage.label}", result.layers)
-        return _Source(self, step, stack, "the build context", None)
+            part = self._layers_part(reader, step, sources, f"stage {label}", result.layers, stack)
+        else:
+            part = FolderPart(reader, step, sources, self._context)
+        return CopySource((part,))
 
+    def _layers_part(
+        self,
+        reader: Reader,
+        step: Copy,
+        sources: Sequence[str],
+        what: str,
+        plies: Plies,
+        stack: AsyncExitStack,
+    ) -> LayersPart:
+        async def mount(until: AsyncExitStack) -> Path:
+            name = new_id(self._shared.chance)
+            until.push_async_callback(self._images.release, name)
+            layers = await self._shelf.bring(plies)
+            return (await self._images.mount_stack(layers, name, read_only=True)).path
 
-class _Source:
-    """Where one COPY reads from. Files of layers are mounted only when something has to be read, and never change."""
-
-    def __init__(
-        self, run: BuildRun, step: Copy, stack: AsyncExitStack, what: str, layers: Plies | None
-    ) -> None:
-        self._run = run
-        self._step = step
-        self._stack = stack
-        self._what = what
-        self._layers = layers
-        self._selection: Selection | None = None
+        keys = [ply.diff_id for ply in plies]
+        return LayersPart(reader, self._shared.cache, step, sources, what, keys, mount, stack)
 
     @property
-    def is_fixed(self) -> bool:
-        return self._layers is not None
-
-    async def digest(self, news: StepNews) -> str:
-        """Return the digest of what the step takes."""
-        if self._layers is None:
-            return (await self._compute(news)).digest
-        cache = self._run._shared.cache
-        key = compute_selection_key([ply.diff_id for ply in self._layers], self._step)
-        known = cache.find_digest(key)
-        if known is None:
-            known = (await self._compute(news)).digest
-            cache.remember_digest(key, known)
-        return known
-
-    async def _compute(self, news: StepNews) -> SelectionFacts:
-        run = self._run
-        facts = await run._images.workers.call(
-            digest_sources,
-            await self.selection(),
-            lambda progress: run._tell(replace(news, state="reading", bytes=progress.size)),
-        )
-        for pattern in facts.unmatched:
-            run._tell(Warned(text=f"{self._step.place.text}: nothing in {self._what} matches {pattern}"))
-        return facts
-
-    async def selection(self) -> Selection:
-        """Return what to take from where, mounted if need be until the step is done."""
-        if self._selection is None:
-            self._selection = await self._select()
-        return self._selection
-
-    async def _select(self) -> Selection:
-        run, step = self._run, self._step
-        if self._layers is None:
-            return Selection(
-                root=str(run._request.context),
-                sources=step.sources,
-                exclude=step.exclude,
-                ignore=run._inputs.ignore,
-                ignore_name=run._inputs.ignore_name,
-                known=str(memory_path(run._shared.files, run._request.context)),
-            )
-        name = new_id(run._shared.chance)
-        self._stack.push_async_callback(run._images.release, name)
-        layers = await run._shelf.bring(self._layers)
-        rootfs = await run._images.mount_stack(layers, name, read_only=True)
-        return Selection(
-            root=str(rootfs.path),
-            sources=step.sources,
-            exclude=step.exclude,
-            what=self._what,
-            keep_owner=True,
+    def _context(self) -> Folder:
+        return Folder(
+            self._request.context,
+            "the build context",
+            self._inputs.ignore,
+            self._inputs.ignore_name,
+            str(memory_path(self._shared.files, self._request.context)),
         )
 
 

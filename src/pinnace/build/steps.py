@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pinnace.build.remote.addresses import GitSource, HttpSource
 from pinnace.oci.config import ContainerConfig
 
 
@@ -30,7 +31,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     `platform` is said only where it is not this machine's.
     `proxies` are further variables on which the result does not depend. `script` is the text of the file argv[0], if that
-    is not in the image but stands in the Dockerfile.
+    is not in the image but stands in the Dockerfile. `hosts` are lines of /etc/hosts; only their names are part of the key.
+    `hostname` "" is the usual one. `is_insecure` gives the command all rights.
     """
 
     place: Place
@@ -42,17 +44,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     network: str = ""
     script: str = ""
     platform: str = ""
+    mounts: tuple[RunMount, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    hostname: str = ""
+    is_insecure: bool = False
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Copy files. `stage` is the index of the stage they come from, -1 for the context; `image` a reference instead,
     of a `platform`.
 
+    `context` is the name of a named context instead. Sources are paths there, or what is fetched. With `parents`, the
+    folders of a source's path are kept; a `link` is a layer of its own that nothing below changes.
     `target` is absolute; it ends with "/" when it is to be a folder.
     """
 
     place: Place
-    sources: tuple[str, ...]
+    sources: tuple[str | HttpSource | GitSource, ...]
     target: str
     stage: int = -1
     image: str = ""
@@ -61,7 +69,33 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     chmod: str = ""
     unpack: bool = False
     exclude: tuple[str, ...] = ()
+    context: str = ""
+    parents: bool = False
+    link: bool = False
     platform: str = ""
+
+
+class RunMount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a RUN mounts at `target` (absolute; "" for a secret that is a variable only).
+
+    `content` is what is seen there (bind) or what it begins with (cache), said as the COPY that would bring it; `folder`
+    is a place inside a cache. `id` names a cache, a secret or an agent. Numbers that were not written are -1.
+    Units: bytes, of `size`.
+    """
+
+    type: str
+    target: str
+    read_only: bool = False
+    content: Copy | None = None
+    folder: str = ""
+    id: str = ""
+    sharing: str = ""
+    size: int = 0
+    required: bool = False
+    env: str = ""
+    mode: int = -1
+    uid: int = -1
+    gid: int = -1
 
 
 class MakeDirectory(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -123,6 +157,9 @@ class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
     def needs(self) -> frozenset[int]:
         """The stages that this one is made from, by index."""
         copied = {p.step.stage for p in self.steps if isinstance(p.step, Copy) and p.step.stage >= 0}
+        runs = [p.step for p in self.steps if isinstance(p.step, Run)]
+        mounted = {one.content.stage for run in runs for one in run.mounts if one.content is not None}
+        copied |= {stage for stage in mounted if stage >= 0}
         return frozenset(copied | ({self.base_stage} if self.base_stage >= 0 else set()))
 
 

@@ -100,6 +100,7 @@ class Builder:
                     work,
                     resolv_conf=self._resolv_conf(),
                     ca_bundle=self._ca_bundle(request),
+                    epoch=request.options.epoch,
                 )
                 return await BuildRun(
                     self._shared, executor, lease, request, inputs, plan, bases, tell

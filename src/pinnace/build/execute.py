@@ -70,7 +70,10 @@ class CommandFailed(UserError):
 
 
 class Executor:
-    """Does the steps of one build. `resolv_conf` is for commands with a network of their own."""
+    """Does the steps of one build. `resolv_conf` is for commands with a network of their own.
+
+    With an `epoch` no file of a layer is newer than that (unix seconds).
+    """
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Executor:
         *,
         resolv_conf: str | None,
         ca_bundle: Path | None,
+        epoch: int | None = None,
     ) -> None:
         self._images = images
         self._sandboxes = sandboxes
@@ -90,6 +94,7 @@ class Executor:
         self._work = work
         self._resolv_conf = resolv_conf
         self._ca_bundle = ca_bundle
+        self._epoch = epoch
 
     async def run(self, step: Run, below: Sequence[Layer], tell: Callable[[str], None]) -> Layer:
         """Run a command on the layers below; return the layer that it made. Raises: CommandFailed, HostError."""
@@ -99,7 +104,7 @@ class Executor:
             before = await asyncio.to_thread(stubs.look, root)
             await self._run_in(name, root, step, tell)
             await asyncio.to_thread(stubs.clear, root, before)
-            return await self._images.commit_stack(name, lease=self._lease)
+            return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch)
 
     async def _run_in(self, name: str, root: Path, step: Run, tell: Callable[[str], None]) -> None:
         network: NetworkMode = NETWORKS[step.network]
@@ -210,13 +215,13 @@ class Executor:
                 inline=tuple((one.name, one.data) for one in step.inline),
             )
             facts = await self._images.workers.call(copy_sources, job, lambda news: tell(news.size))
-            return await self._images.commit_stack(name, lease=self._lease), facts
+            return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch), facts
 
     async def make_directory(self, step: MakeDirectory, below: Sequence[Layer]) -> Layer:
         """Make a folder, if it isn't there; return the layer, which may be empty."""
         async with self._stack(below) as (name, root):
             await self._make_folder(root, step.path, step.user)
-            return await self._images.commit_stack(name, lease=self._lease)
+            return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch)
 
     @contextlib.asynccontextmanager
     async def _stack(self, below: Sequence[Layer]) -> AsyncIterator[tuple[str, Path]]:

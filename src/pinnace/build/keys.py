@@ -16,15 +16,21 @@ from pinnace.build.steps import Configure, Copy, MakeDirectory, Run, RunMount, S
 VERSION = 2  # raised when a step's result changes though its definition does not
 
 
-def compute_key(step: Step, below: Sequence[str], content: str = "") -> str:
-    """Return the key of a step on the layers `below`; `content` is the digest of what a Copy copies."""
-    return hashlib.sha256(json.dumps([VERSION, list(below), content, _define(step)]).encode()).hexdigest()
+def compute_key(step: Step, below: Sequence[str], content: str = "", epoch: int | None = None) -> str:
+    """Return the key of a step on the layers `below`; `content` is the digest of what a Copy copies.
+
+    `epoch` is the time that no file of the step's layer is later than.
+    """
+    parts = [VERSION, list(below), content, _define(step), *([] if epoch is None else [epoch])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def compute_selection_key(layers: Sequence[str], step: Copy) -> str:
     """Return the key of the digest of what a Copy takes from layers, which follows from these alone."""
     return hashlib.sha256(
-        json.dumps([VERSION, list(layers), step.sources, step.exclude, *_flags(step)]).encode()
+        json.dumps(
+            [VERSION, list(layers), list(map(str, step.sources)), step.exclude, *_flags(step)]
+        ).encode()
     ).hexdigest()
 
 

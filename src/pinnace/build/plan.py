@@ -13,7 +13,10 @@ from msgspec.structs import replace
 
 from pinnace.base.errors import ApiError, HostError, UserError
 from pinnace.build import steps
+from pinnace.build.epoch import EPOCH_ARG, read_epoch
+from pinnace.build.named import NamedContext, NamedContexts
 from pinnace.build.platforms import Platform, normalize, parse_platform
+from pinnace.build.run_options import CommandRules
 from pinnace.build.stage_reader import EXPANSION_HINT, StageReader
 from pinnace.build.steps import BuildPlan, Planned, StagePlan
 from pinnace.dockerfile import instructions as ast
@@ -46,6 +49,8 @@ class BuildOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
     platform: str = ""
+    commands: CommandRules = CommandRules()
+    contexts: NamedContexts = NamedContexts()
 
 
 def plan_build(dockerfile: Dockerfile, options: BuildOptions, find_image: FindImage) -> BuildPlan:
@@ -99,6 +104,7 @@ class _Planner:
         self._options = options
         self._find_image = find_image
         self.rules = Rules(escape=dockerfile.escape)
+        self.commands = options.commands
         self.consumed: set[str] = set()
         self.done: dict[int, StagePlan] = {}
         self._here = normalize("linux", options.architecture)
@@ -143,7 +149,10 @@ class _Planner:
             )
         platform = self._read_platform(base)
         plan = StagePlan(index=stage.index, name=stage.name, place=place, platform=str(platform))
-        earlier = None if image.isdecimal() else self._file.find_stage(image, before=stage.index)
+        named = self._named_base(stage, image)
+        is_folder = named is not None and named.is_folder
+        image = named.image if named is not None and not is_folder else image
+        earlier = None if image.isdecimal() or named else self._file.find_stage(image, before=stage.index)
         if earlier is not None:
             below = self.plan_stage(earlier)
             plan = replace(
@@ -153,16 +162,27 @@ class _Planner:
                 author=below.author,
                 platform=below.platform,
             )
-        elif image != SCRATCH:
+        elif image != SCRATCH and not is_folder:
             found = self._base_image(image, platform, base.line)
             plan = replace(plan, base=image, base_config=found.config, author=found.author)
         triggers = tuple(plan.base_config.on_build or ())
         body = (*self._read_triggers(triggers, stage), *stage.instructions)
+        if named is not None and named.name == stage.name:
+            body = ()  # the context stands for the whole stage. Source: BuildKit, convert.go, namedContext
         start = replace(plan.base_config, on_build=None, env=_with_path(plan.base_config.env))
         reader = StageReader(self, stage, start, plan.author)
-        plan = replace(plan, base_config=start, steps=reader.read(body), author=reader.author)
+        begin = (_take_whole(named, plan, start),) if named is not None and is_folder else ()
+        plan = replace(plan, base_config=start, steps=(*begin, *reader.read(body)), author=reader.author)
         self.done[stage.index] = plan
         return plan
+
+    def _named_base(self, stage: Stage, image: str) -> NamedContext | None:
+        """Return the context that was given under a stage's name, or under that of its base."""
+        contexts = self._options.contexts
+        own = contexts.find(stage.name) if stage.name else None
+        if own is not None or self._file.find_stage(image, before=stage.index) is not None:
+            return own
+        return contexts.find(image)
 
     def _read_platform(self, base: ast.From) -> Platform:
         """Return the platform of a stage's base: the one that its line names, else the build's."""
@@ -205,8 +225,8 @@ class _Planner:
         read = parse_dockerfile("FROM scratch\n" + "\n".join(triggers), f"ONBUILD of {stage.base.image}")
         return read.stages[0].instructions
 
-    def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str]:
-        """Return the stage's index, or the image, that a --from means."""
+    def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str, str]:
+        """Return the stage's index, or the image, or the folder among the contexts, that a --from means."""
         found = self._file.find_stage(name)
         if found is not None:
             if found.index >= stage.index:
@@ -214,7 +234,11 @@ class _Planner:
                     line, f"--from={name}: a stage can only copy from stages before it", "move the stage up"
                 )
             self.plan_stage(found)
-            return found.index, ""
+            return found.index, "", ""
+        named = self._options.contexts.find(name)
+        if named is not None and named.is_folder:
+            return -1, "", named.name
+        name = name if named is None else named.image
         if self._ask(name, self.platform_of(stage), line) is None:
             names = [s.name for s in self._file.stages[: stage.index] if s.name]
             raise self.source.error(
@@ -222,7 +246,7 @@ class _Planner:
                 f"--from={name}: there is no stage and no image of that name",
                 suggest(name, names) or (f"stages before this one: {', '.join(names)}" if names else ""),
             )
-        return -1, name
+        return -1, name, ""
 
     def platform_of(self, stage: Stage) -> Platform:
         """Return the platform that a stage's commands are for."""
@@ -247,6 +271,12 @@ class _Planner:
     @property
     def platform(self) -> Mapping[str, str]:
         return self._platform
+
+
+def _take_whole(context: NamedContext, stage: StagePlan, config: ContainerConfig) -> Planned:
+    """Return the step with which a stage begins whose base is a folder."""
+    step = steps.Copy(place=stage.place, sources=("/",), target="/", context=context.name)
+    return Planned(step=step, config=config)
 
 
 def _platform_args(prefix: str, platform: Platform) -> dict[str, str]:

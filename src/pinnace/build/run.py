@@ -23,6 +23,7 @@ from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
 from pinnace.build.emulation import check_runnable
+from pinnace.build.epoch import clamp_history
 from pinnace.build.execute import Executor, new_id
 from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
@@ -33,6 +34,7 @@ from pinnace.build.plies import Plies, Ply, Shelf, ply_of
 from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
 from pinnace.build.sources import CopySource, Folder, FolderPart, LayersPart, Part, Reader
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
+from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
 from pinnace.image.views import Image
@@ -127,15 +129,18 @@ class BuildRun:
     async def _write(self, target: StagePlan, result: _StageResult) -> Image:
         platform = self._platform_of(target)
         layers = await self._shelf.bring(result.layers)
+        epoch = self._request.options.epoch
+        # a build that changed nothing gives the same image
+        created = result.created if epoch is None else float(epoch)
         config = ImageConfig(
-            created=render_micro_time(result.created),  # a build that changed nothing gives the same image
+            created=render_micro_time(created),
             author=target.author,
             architecture=platform.architecture,
             variant=platform.variant,
             os=platform.os,
             config=target.config,
             rootfs=RootFs(),
-            history=result.history,
+            history=clamp_history(result.history, epoch),
         )
         names = self._request.names
         image = await self._images.write_image(config, layers, names[0] if names else None)
@@ -191,26 +196,32 @@ class BuildRun:
                 source = await self._open_source(step, stack) if isinstance(step, Copy) else None
                 began_ns = int(self._shared.clock.now() * 1e9)
                 content = await source.digest(news) if source is not None else ""
-                key = compute_key(step, [ply.diff_id for ply in below], content)
+                key = compute_key(step, [ply.diff_id for ply in below], content, self._request.options.epoch)
                 await stack.enter_async_context(self._shared.locks.hold(key))
                 found = None if self._request.no_cache else self._shared.cache.find(key)
                 if found is not None:
                     self._lease.hold(found.layer.key)
                     self._tell(replace(news, state="cached", bytes=found.layer.size))
                     return _Done(ply_of(found.layer), found.created, cached=True)
+                layers = await self._shelf.bring(below)
                 async with self._shared.slots:
-                    return await self._make(step, below, source, key, news, began_ns)
+                    return await self._make(step, layers, source, key, news, began_ns)
         except PinnaceError as error:
             self._tell(replace(news, state="failed"))
             raise place_error(error, step.place, self._inputs.dockerfile.source) from error
 
     async def _make(
-        self, step: WorkStep, plies: Plies, source: CopySource | None, key: str, news: StepNews, began_ns: int
+        self,
+        step: WorkStep,
+        below: Sequence[Layer],
+        source: CopySource | None,
+        key: str,
+        news: StepNews,
+        began_ns: int,
     ) -> _Done:
         self._tell(news)
         if isinstance(step, Run) and step.platform:
             await asyncio.to_thread(check_runnable, step.platform, self._request.options.architecture)
-        below = await self._shelf.bring(plies)
         began = self._shared.clock.monotonic()
         is_settled = True
         match step:

@@ -159,11 +159,18 @@ class Ingest:
         return blob
 
     async def commit_upper(
-        self, upper: Path, *, move: bool, lease: Lease | None = None, on_progress: OnProgress | None = None
+        self,
+        upper: Path,
+        *,
+        move: bool,
+        lease: Lease | None = None,
+        on_progress: OnProgress | None = None,
+        newest_s: int | None = None,
     ) -> Layer:
         """Make a layer of an overlay's upper directory, without a tar in between.
 
         With `move` the directory itself becomes the layer (nothing may be mounted on it any more), else a copy does.
+        Files that are newer than `newest_s` (unix seconds) get that time.
         Raises: UserError for a file that no layer can hold, HostError.
         """
         path = await uninterrupted(self._layers.begin)
@@ -173,7 +180,8 @@ class Ingest:
             else:
                 argv = ["cp", "-a", "--reflink=auto", "--", str(upper), str(path / TREE)]
                 await spawn.run(argv, timeout_s=COPY_TIMEOUT_S)
-            facts = await self._workers.call(jobs.seal, jobs.SealJob(tree=str(path / TREE)), on_progress)
+            job = jobs.SealJob(tree=str(path / TREE), newest_s=newest_s)
+            facts = await self._workers.call(jobs.seal, job, on_progress)
             return await self._adopt(path, facts, lease)
         except BaseException:
             await self._give_up(path)

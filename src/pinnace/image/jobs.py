@@ -16,6 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from pinnace.base.errors import HostError, UserError
+from pinnace.image.clamp import clamp_times
 from pinnace.image.pack import Packed, pack
 from pinnace.image.streams import Inflow, Outflow
 from pinnace.image.tar_read import TarReader
@@ -93,13 +94,16 @@ def unpack_archive(job: UnpackJob, report: Report) -> UnpackResult:
 
 
 class SealJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Compute the diff id of `tree`."""
+    """Compute the diff id of `tree`; files newer than `newest_s` are given that time before."""
 
     tree: str
+    newest_s: int | None = None
 
 
 def seal(job: SealJob, report: Report) -> TreeFacts:
     """Do a `SealJob`. Raises: HostError, UserError."""
+    if job.newest_s is not None:
+        clamp_times(job.tree, job.newest_s)
     outflow = Outflow()
     packed = _pack_into(outflow, job.tree, "digesting", report)
     return TreeFacts(

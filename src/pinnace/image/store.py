@@ -425,16 +425,24 @@ class ImageStore:
         return await self.roots.make(record)
 
     async def commit_stack(
-        self, name: str, *, lease: Lease | None = None, on_progress: OnProgress | None = None
+        self,
+        name: str,
+        *,
+        lease: Lease | None = None,
+        on_progress: OnProgress | None = None,
+        newest_s: int | None = None,
     ) -> Layer:
         """Unmount what `mount_stack` mounted, and make a layer of what was written there; nothing is copied.
 
+        Files newer than `newest_s` (unix seconds) get that time.
         Raises: UserError for a file that no layer can hold, HostError.
         """
         upper = self._layout.ingest / f"upper-{name}"
         await self.roots.take_upper(name, upper)
         try:
-            return await self.ingest.commit_upper(upper, move=True, lease=lease, on_progress=on_progress)
+            return await self.ingest.commit_upper(
+                upper, move=True, lease=lease, on_progress=on_progress, newest_s=newest_s
+            )
         finally:
             await self.release(name)
 

@@ -51,6 +51,12 @@ def server_of(name: str) -> str:
     return HUB_SERVER if host in _HUB_NAMES else host
 
 
+def domain_of(server: str) -> str:
+    """Return the domain, as references have it, that a key of `auths` is for. Example: HUB_SERVER → "docker.io"."""
+    host = host_of(server)
+    return HUB_DOMAIN if host in _HUB_NAMES else host
+
+
 def host_of(server: str) -> str:
     """Return the host, with its port, of a key of `auths`."""
     rest = server.removeprefix("https://").removeprefix("http://")

@@ -59,6 +59,7 @@ from pinnace.ownapi.build import build_routes
 from pinnace.ownapi.containers import container_routes
 from pinnace.ownapi.images import image_routes
 from pinnace.ownapi.instance import instance_routes
+from pinnace.ownapi.registries import registry_routes
 from pinnace.ownapi.router import PREFIX, Router
 from pinnace.scheduler.scheduler import Scheduler
 from pinnace.store.sqlite import SqliteStore
@@ -202,6 +203,7 @@ class Instance:
             [
                 *instance_routes(self.describe),
                 *image_routes(host.images, lambda image: find_image_uses(host, engine, image)),
+                *registry_routes(host.images),
                 *container_routes(engine, queries),
                 *build_routes(builder),
             ]

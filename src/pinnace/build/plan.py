@@ -23,7 +23,7 @@ from pinnace.dockerfile import instructions as ast
 from pinnace.dockerfile.expand import ExpansionError, Rules, expand_word
 from pinnace.dockerfile.parse import Dockerfile, Stage, parse_dockerfile
 from pinnace.dockerfile.source import suggest
-from pinnace.oci.config import ImageConfig
+from pinnace.oci.config import ContainerConfig, ImageConfig
 
 SCRATCH = "scratch"
 # Source: moby, pkg/system, DefaultPathEnv
@@ -32,9 +32,6 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Source: Dockerfile reference, "Predefined ARGs"; they may be given without an ARG, and stay out of the history.
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PREDEFINED_ARGS = frozenset((*PROXY_ARGS, *(name.lower() for name in PROXY_ARGS)))
-EPOCH_ARG = (
-    "SOURCE_DATE_EPOCH"  # given to the build as a whole; a stage sees it if it has an ARG of that name
-)
 
 # Asked for the images that FROM and --from name, by their platform.
 FindImage = Callable[[str, Platform], ImageConfig | None]
@@ -49,6 +46,11 @@ class BuildOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
     platform: str = ""
+
+    @property
+    def epoch(self) -> int | None:
+        """The time that nothing in the image is later than. Units: unix seconds. Raises: UserError."""
+        return read_epoch(self.build_args)
     commands: CommandRules = CommandRules()
     contexts: NamedContexts = NamedContexts()
 

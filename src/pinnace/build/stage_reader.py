@@ -14,20 +14,27 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from pinnace.build import steps
+from pinnace.build.add_sources import SourceError, read_sources
 from pinnace.build.durations import parse_nanoseconds
+from pinnace.build.modes import ModeError, parse_chmod
+from pinnace.build.mount_plan import CONTENT_PATH, escape_pattern, plan_mount
 from pinnace.build.platforms import Platform
 from pinnace.build.ports import parse_ports
+from pinnace.build.run_options import HOST_NETWORK, INSECURE, CommandRules
 from pinnace.build.signals import is_signal
 from pinnace.build.steps import Planned
 from pinnace.dockerfile import instructions as ast
 from pinnace.dockerfile.expand import HEREDOC_TEXT, ExpansionError, Rules, expand_word, expand_words
 from pinnace.dockerfile.lines import parse_heredoc
+from pinnace.dockerfile.mounts import MountError, parse_mount
 from pinnace.dockerfile.parse import Stage
 from pinnace.dockerfile.source import Source
 from pinnace.oci.config import ContainerConfig, HealthCheck
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 SCRIPT_FOLDER = "/dev/pipes"  # where a here-document that is a script of its own is put for its RUN
+# Source: Dockerfile reference, "BuildKit built-in build args".
+HOSTNAME_ARG, NAMESPACE_ARG = "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS"
 EXPANSION_HINT = "quote a lone $ or quote with the escape, or give the variable a value"
 
 
@@ -44,14 +51,18 @@ class Scope(Protocol):
     def expand(self, word: str, values: Mapping[str, str], line: int) -> str:
         """Expand a word. Raises: UserError."""
 
-    def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str]:
-        """Return the stage's index, or the image, that a --from means. Raises: UserError."""
+    def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str, str]:
+        """Return the stage's index, or the image, or the folder among the contexts, that a --from means. Raises: UserError."""
 
     def platform_of(self, stage: Stage) -> Platform:
         """Return the platform that a stage's commands are for."""
 
     def is_foreign(self, platform: Platform) -> bool:
         """Say whether a platform is not this machine's."""
+
+    @property
+    def commands(self) -> CommandRules:
+        """What the person says about commands."""
 
     def build_arg(self, name: str) -> str | None:
         """Return the value that was given for an ARG."""
@@ -110,12 +121,9 @@ class StageReader:
     # --- one reader for each instruction -------------------------------------------------------------------------------
 
     def run(self, i: ast.Run) -> steps.Step:
-        if i.mounts:
-            raise self._error(i.line, "RUN --mount is not supported yet", "COPY what the command needs")
-        if i.security and i.security != "sandbox":
-            raise self._error(i.line, f"RUN --security={i.security} is not supported")
-        if i.network not in ("", "default", "none", "host"):
-            raise self._error(i.line, f"RUN --network={i.network}: unknown", "default, none or host")
+        rules = self._scope.commands
+        network = rules.network if i.network == "default" else i.network
+        self._check_allowed(i, network)
         env = {**self._args, **self._env}
         argv, script = self._argv(i.command), ""
         if i.command.heredocs:
@@ -127,10 +135,53 @@ class StageReader:
             proxies=render_env({k: v for k, v in self._scope.proxies().items() if k not in env}),
             cwd=self._config.working_dir or "/",
             user=self._config.user,
-            network="" if i.network == "default" else i.network,
+            network="" if network == "default" else network,
             script=script,
+            mounts=tuple(self._mount(text, i) for text in i.mounts),
+            hosts=rules.hosts,
+            hostname=self._scope.build_arg(HOSTNAME_ARG) or "",
+            is_insecure=i.security == "insecure",
             platform=str(self._platform) if self._scope.is_foreign(self._platform) else "",
         )
+
+    def _check_allowed(self, i: ast.Run, network: str) -> None:
+        """A Dockerfile gets more than the usual rights only if the person says so. Source: BuildKit, entitlements."""
+        if i.devices:
+            raise self._error(i.line, "RUN --device is not supported", "builds get no devices of the host")
+        wants = ((network == "host", HOST_NETWORK), (i.security == "insecure", INSECURE))
+        for is_wanted, name in wants:
+            if is_wanted and name not in self._scope.commands.allow:
+                raise self._error(
+                    i.line, f"{name} is not allowed", f"--allow {name}, if you trust this Dockerfile with it"
+                )
+
+    def _mount(self, text: str, i: ast.Run) -> steps.RunMount:
+        try:
+            flag = parse_mount(text, lambda word: self._expand(word, i))
+            content = None
+            if flag.type == "bind" or (flag.type == "cache" and flag.from_):
+                content = steps.Copy(
+                    place=self._place(i),
+                    sources=(escape_pattern(flag.source) or "/",),
+                    target=CONTENT_PATH,
+                    **self._origin(flag.from_, i),
+                )
+            return plan_mount(
+                flag,
+                content,
+                cwd=self._config.working_dir or "/",
+                namespace=self._scope.build_arg(NAMESPACE_ARG) or "",
+            )
+        except MountError as error:
+            raise self._error(i.line, str(error), error.hint) from None
+
+    def _origin(self, name: str, i: ast.Instruction) -> dict[str, Any]:
+        """Return the fields of a Copy that say where it takes from; "" is the build context."""
+        if not name:
+            return {}
+        stage, image, context = self._scope.find_source(name, self._stage, i.line)
+        platform = str(self._platform) if image else ""
+        return {"stage": stage, "image": image, "context": context, "platform": platform}
 
     def _heredoc(self, command: ast.Command) -> tuple[tuple[str, ...], str]:
         """Return the argv, and the script when the whole command is one here-document with a #! line.
@@ -148,20 +199,16 @@ class StageReader:
 
     def copy(self, i: ast.Copy) -> steps.Step:
         error, word = self._error, "ADD" if i.is_add else "COPY"
-        if i.parents:
-            raise error(i.line, "COPY --parents is not supported yet", "name the target folder in full")
-        sources = tuple(self._expand(source, i) for source in i.sources)
-        for source in sources:
-            if re.match(r"https?://|git://|git@", source):
-                what = f"{word} {source}: " + ("adding from a URL is not supported yet" if i.is_add else "")
-                raise error(
-                    i.line, what if i.is_add else "source can't be a URL for COPY", "RUN curl -fsSLO URL"
-                )
-        if i.checksum:
-            raise error(i.line, "checksum requires HTTP(S) or Git sources", "leave --checksum out")
-        stage, image = -1, ""
-        if i.from_:
-            stage, image = self._scope.find_source(self._expand(i.from_, i), self._stage, i.line)
+        try:
+            sources = read_sources(
+                [self._expand(source, i) for source in i.sources],
+                is_add=i.is_add,
+                checksum=self._expand(i.checksum, i),
+                keep_git_dir=i.keep_git_dir,
+                unpack=i.unpack,
+            )
+        except SourceError as wrong:
+            raise error(i.line, str(wrong), wrong.hint) from None
         inline = tuple(
             steps.Inline(name=h.name, data=self._heredoc_data(h.data, i) if h.expand else h.data)
             for h in i.inline
@@ -174,24 +221,22 @@ class StageReader:
                 f"{word} … {i.target}/",
             )
         chmod = self._expand(i.chmod, i)
-        if chmod and not re.fullmatch(r"0?[0-7]{1,4}", chmod):
-            raise error(
-                i.line,
-                f"invalid chmod parameter: {chmod!r}: it should be octal and between 0 and 07777",
-                "for example --chmod=755; symbolic modes are not supported yet",
-            )
+        try:
+            parse_chmod(chmod)
+        except ModeError as wrong:
+            raise error(i.line, str(wrong), "for example --chmod=755 or --chmod=u=rwX,go=rX") from None
         return steps.Copy(
             place=self._place(i),
             sources=sources,
             target=target,
-            stage=stage,
-            image=image,
             inline=inline,
             chown=self._expand(i.chown, i),
             chmod=chmod,
             unpack=i.is_add and i.unpack is not False,
-            exclude=i.exclude,
-            platform=str(self._platform) if image else "",
+            exclude=tuple(self._expand(pattern, i) for pattern in i.exclude),
+            parents=i.parents,
+            link=i.link,
+            **self._origin(self._expand(i.from_, i), i),
         )
 
     def _target(self, written: str) -> str:

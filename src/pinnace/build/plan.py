@@ -46,13 +46,13 @@ class BuildOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
     platform: str = ""
+    commands: CommandRules = CommandRules()
+    contexts: NamedContexts = NamedContexts()
 
     @property
     def epoch(self) -> int | None:
         """The time that nothing in the image is later than. Units: unix seconds. Raises: UserError."""
         return read_epoch(self.build_args)
-    commands: CommandRules = CommandRules()
-    contexts: NamedContexts = NamedContexts()
 
 
 def plan_build(dockerfile: Dockerfile, options: BuildOptions, find_image: FindImage) -> BuildPlan:

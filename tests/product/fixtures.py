@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -80,6 +80,20 @@ def product(kubectl_binary: Path, root_tar: Path) -> Iterator[Product]:
         left = one.end()
     assert left == [], "down --wipe left something"
     assert errors == [], "the daemon logged errors"
+
+
+@contextmanager
+def fresh_product(kubectl: Path) -> Iterator[Product]:
+    """An instance that is not up yet, for a module's tests; nothing of it may be left in the end."""
+    if reason := _why_not():
+        pytest.skip(f"tests of the running product: {reason}")
+    one = Product(kubectl, next(_numbers) % 250)
+    left = ["it did not end"]
+    try:
+        yield one
+    finally:
+        left = one.end()
+    assert left == [], "down --wipe left something"
 
 
 @pytest.fixture

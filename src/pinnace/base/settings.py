@@ -19,6 +19,8 @@ from pinnace.base.errors import UserError
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]")
 _DOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$")
+_INSECURE = re.compile(r"^(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?)(:[0-9]+|/[0-9]+)?$")
+_MIRROR = re.compile(r"^([a-zA-Z0-9][-.:a-zA-Z0-9]*=)?https?://[^\s/@?#,]+(/[^\s@?#,]*)?$")
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
 
 
@@ -38,6 +40,9 @@ class Settings:
     node_name: str = ""
     node_capacity: tuple[str, ...] = ()
     node_label: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    registry_certs: tuple[str, ...] = ("/etc/docker/certs.d",)
     kubeconfig: bool = True
     debug: bool = False
 
@@ -126,6 +131,41 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _folders(text: str) -> tuple[str, ...]:
+    return tuple(map(_folder, _list(text)))
+
+
+def _insecure(text: str) -> tuple[str, ...]:
+    """Source: moby, registry/config.go, loadInsecureRegistries: hosts, hosts with ports, or ranges."""
+    for one in _list(text):
+        if "://" in one:
+            raise UserError(f"insecure registry {one!r}: should not contain '://'", one.partition("://")[2])
+        if not _INSECURE.match(one):
+            raise UserError(f"{one!r} is no registry", "HOST, HOST:PORT or a range like 10.0.0.0/8")
+    return _list(text)
+
+
+def _mirrors(text: str) -> tuple[str, ...]:
+    """Source: moby, registry/config.go, ValidateMirror: http or https, no user, no query."""
+    for one in _list(text):
+        if not _MIRROR.match(one):
+            raise UserError(
+                f"{one!r} is no mirror",
+                "URL for docker.io, DOMAIN=URL for others, like ghcr.io=https://mirror.example.com",
+            )
+    return _list(text)
+
+
+def split_mirrors(items: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the mirrors' URLs by the domain that they stand in for, in order. Example: docker.io for a bare URL."""
+    found: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        domain, equal, url = item.partition("=")
+        domain, url = (domain, url) if equal and "://" not in domain else ("docker.io", item)
+        found[domain] = (*found.get(domain, ()), url.rstrip("/"))
+    return found
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "name", "PINNACE_NAME", "Name of the instance: of its bridge, rules, cgroups and kubeconfig context."
@@ -158,6 +198,27 @@ ROWS: tuple[Row, ...] = (
         _list,
     ),
     Row("node_label", "PINNACE_NODE_LABEL", "Labels of the node.", "KEY=VALUE,…", _list),
+    Row(
+        "insecure_registries",
+        "PINNACE_INSECURE_REGISTRIES",
+        "Registries that may be spoken to without TLS, or with any certificate; those on this machine always may.",
+        "HOST[:PORT]|CIDR,…",
+        _insecure,
+    ),
+    Row(
+        "registry_mirrors",
+        "PINNACE_REGISTRY_MIRRORS",
+        "Asked before the registry that an image's name says: docker.io, unless a domain is given.",
+        "[DOMAIN=]URL,…",
+        _mirrors,
+    ),
+    Row(
+        "registry_certs",
+        "PINNACE_REGISTRY_CERTS",
+        "Folders of CA and client certificates of registries, in HOST[:PORT]/{ca.crt,client.cert,client.key}.",
+        "DIR,…",
+        _folders,
+    ),
     Row("kubeconfig", "PINNACE_MERGE_KUBECONFIG", "Merge a context into ~/.kube/config.", "BOOL", _flag),
     Row("debug", "PINNACE_DEBUG", "Log more, and show tracebacks.", "BOOL", _flag),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pinnace.api.facade import Api
 from pinnace.base.clock import Clock
 from pinnace.base.errors import UserError
-from pinnace.base.settings import Settings
+from pinnace.base.settings import Settings, split_mirrors
 from pinnace.container.cgroup import CgroupHost, Cgroups, detect_cgroups
 from pinnace.container.config import read_daemon_rights
 from pinnace.container.programs import Programs, choose_programs
@@ -16,6 +16,7 @@ from pinnace.daemon.adapters import SandboxImages, SandboxNetwork
 from pinnace.engine.engine import Engine
 from pinnace.engine.specs import is_ours
 from pinnace.image.api_names import ApiNames
+from pinnace.image.registry.settings import RegistrySettings
 from pinnace.image.removal import Use
 from pinnace.image.store import ImageStore
 from pinnace.network import Network
@@ -62,7 +63,12 @@ def build_host(settings: Settings, api: Api, clock: Clock) -> Host:
         programs, settings.run_path, Cgroups(cgroups, settings.name, clock), clock, read_daemon_rights()
     )
     network = Network(settings.name, pods_range=settings.pod_range, services_range=settings.service_range)
-    images = ImageStore(settings.home_path / "images", ApiNames(api), clock=clock)
+    registries = RegistrySettings(
+        insecure=settings.insecure_registries,
+        mirrors=split_mirrors(settings.registry_mirrors),
+        cert_dirs=settings.registry_certs,
+    )
+    images = ImageStore(settings.home_path / "images", ApiNames(api), clock=clock, registries=registries)
     sandbox_images = SandboxImages(images)
     sandboxes = Sandboxes(
         runtime,

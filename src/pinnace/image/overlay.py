@@ -43,11 +43,19 @@ class MountPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_mount(
-    target: str, layers: Sequence[str], *, upper: str = "", work: str = "", empty: str, volatile: bool = False
+    target: str,
+    layers: Sequence[str],
+    *,
+    upper: str = "",
+    work: str = "",
+    empty: str,
+    volatile: bool = False,
+    below: str = "",
 ) -> MountPlan:
     """Return the mount that puts `layers` (bottom first) on top of each other.
 
     `empty`: an empty directory, for images without layers, and because a read-only overlay needs two lowers.
+    `below`: one more directory, beneath all of them.
     Raises: UserError when there are more layers than an image may have.
     """
     if len(layers) > LAYERS_MAX:
@@ -56,7 +64,7 @@ def plan_mount(
             hint="join RUN and COPY steps, or copy the result into a new stage",
         )
     # Two steps may have made the same layer. The upper one hides all of the lower; overlayfs refuses to mount it twice.
-    lowers = tuple(dict.fromkeys(reversed(layers)))
+    lowers = (*dict.fromkeys(reversed(layers)), *((below,) if below else ()))
     if not lowers or (not upper and len(lowers) == 1):
         lowers = (*lowers, empty)
     if not upper and len(lowers) == 1:

@@ -29,7 +29,10 @@ _ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 
 
 class RootfsRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is remembered of one: the layers, bottom first, by their keys, and when it was made."""
+    """What is remembered of one: the layers, bottom first, by their keys, and when it was made.
+
+    `below` is a directory of somebody else's that lies beneath the layers.
+    """
 
     id: str
     layers: tuple[Digest, ...]
@@ -37,6 +40,7 @@ class RootfsRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     read_only: bool = False
     volatile: bool = False
     boot_id: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ class RootfsStore:
             work="" if upper is None else str(base / "work"),
             empty=str(self._layout.empty),
             volatile=record.volatile,
+            below=record.below,
         )
         return Rootfs(record.id, base / "merged", upper, plan)
 

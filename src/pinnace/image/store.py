@@ -21,10 +21,11 @@ from msgspec.structs import replace
 from pinnace.base.clock import Clock, SystemClock
 from pinnace.base.errors import PinnaceError
 from pinnace.base.times import render_micro_time
-from pinnace.image import jobs, listing, mounts, reach, views
+from pinnace.image import export_jobs, jobs, listing, mounts, reach, views
 from pinnace.image.blobs import Blobs
 from pinnace.image.catalog import Catalog
 from pinnace.image.changes import apply_changes
+from pinnace.image.feed import drained_pipe
 from pinnace.image.history import history_rows
 from pinnace.image.ingest import Ingest, Source
 from pinnace.image.layers import Layer, Layers, read_boot_id
@@ -288,12 +289,33 @@ class ImageStore:
         move: bool = True,
         lease: Lease | None = None,
         on_progress: OnProgress | None = None,
+        prepare: Callable[[Path], None] | None = None,
     ) -> Layer:
         """Make a layer of an overlay's upper directory, which is moved into the store; `move=False` copies it.
 
+        `prepare` may change the tree (in a thread) before it is digested.
         Raises: UserError for a file that no layer can hold, HostError.
         """
-        return await self.ingest.commit_upper(upper, move=move, lease=lease, on_progress=on_progress)
+        return await self.ingest.commit_upper(
+            upper, move=move, lease=lease, on_progress=on_progress, prepare=prepare
+        )
+
+    async def export_tree(self, root: Path) -> AsyncGenerator[bytes, None]:
+        """Yield the tar of a mounted root, as it is while it is read. Raises: HostError."""
+
+        async def fill(target: str) -> None:
+            await self.workers.call(
+                export_jobs.export_tree, export_jobs.ExportJob(tree=str(root), target=target)
+            )
+
+        async with aclosing(drained_pipe(self.blobs.temporary(), fill)) as pieces:
+            async for data in pieces:
+                yield data
+
+    async def measure(self, paths: Sequence[Path]) -> tuple[int, ...]:
+        """Return what the files below each path weigh, in bytes."""
+        job = export_jobs.MeasureJob(paths=tuple(map(str, paths)))
+        return (await self.workers.call(export_jobs.measure_trees, job)).sizes
 
     async def blob_of(self, layer: Layer, compression: str = "gzip") -> Descriptor:
         """Return a layer as a packed blob, written now if it is not there: pushing and saving need it, running doesn't."""
@@ -416,12 +438,20 @@ class ImageStore:
         record = RootfsRecord(id=container_id, layers=keys_of(layers), image_id=image.id, volatile=volatile)
         return await self.roots.make(record)
 
-    async def mount_stack(self, layers: Sequence[Layer], name: str, *, read_only: bool = False) -> Rootfs:
+    async def mount_stack(
+        self, layers: Sequence[Layer], name: str, *, read_only: bool = False, below: Path | None = None
+    ) -> Rootfs:
         """Mount layers, bottom first, for a build step: read-write over a new upper, or only to be read.
 
-        Raises: UserError (too many layers), HostError.
+        `below` is a directory that lies beneath them. Raises: UserError (too many layers), HostError.
         """
-        record = RootfsRecord(id=name, layers=keys_of(layers), read_only=read_only, volatile=not read_only)
+        record = RootfsRecord(
+            id=name,
+            layers=keys_of(layers),
+            read_only=read_only,
+            volatile=not read_only,
+            below=str(below or ""),
+        )
         return await self.roots.make(record)
 
     async def commit_stack(

@@ -7,10 +7,10 @@ import shutil
 
 import msgspec
 
-from pinnace.base.errors import HostError, UserError
+from pinnace.base.errors import HostError
 from pinnace.image.jobs import PackResult, Report, open_archive
 from pinnace.image.pack import pack
-from pinnace.image.streams import CHUNK, Digester, Inflow, Outflow, compression_of_start
+from pinnace.image.streams import CHUNK, Digester, Inflow, Outflow, compression_of_start, write_all
 from pinnace.image.tar_format import (
     BLOCK,
     CONTIGUOUS,
@@ -56,7 +56,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 def save_archive(job: SaveJob, report: Report) -> Saved:
     """Do a `SaveJob`. Raises: HostError (a full disk, a layer that was changed)."""
     with open(job.target, "wb", buffering=0) as file:
-        outflow = Outflow(lambda data: _write_all(file.fileno(), data), digest_blob=False)
+        outflow = Outflow(lambda data: write_all(file.fileno(), data), digest_blob=False)
         try:
             for folder in ("blobs/", "blobs/sha256/"):
                 outflow.put(render_header(Entry(folder.encode(), DIRECTORY, 0o755)))
@@ -157,7 +157,7 @@ def _read_member(reader: TarReader, name: str, entry: Entry, target: str) -> Rea
         for piece in reader.pieces():
             digester.update(piece)
             start = start or bytes(piece[:6])
-            _write_all(file.fileno(), piece)
+            write_all(file.fileno(), piece)
     return ReadMember(
         name=name,
         file=target,
@@ -189,12 +189,3 @@ def compress_file(job: CompressJob, report: Report) -> PackResult:
     return PackResult(
         diff_id=outflow.tar.digest, blob_digest=outflow.blob.digest, blob_size=outflow.blob.size
     )
-
-
-def _write_all(fd: int, data: bytes | memoryview) -> None:
-    left = memoryview(data)
-    while left:
-        try:
-            left = left[os.write(fd, left) :]
-        except BrokenPipeError:
-            raise UserError("whoever reads the archive has gone") from None

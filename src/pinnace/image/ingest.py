@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -166,10 +166,11 @@ class Ingest:
         lease: Lease | None = None,
         on_progress: OnProgress | None = None,
         newest_s: int | None = None,
+        prepare: Callable[[Path], None] | None = None,
     ) -> Layer:
         """Make a layer of an overlay's upper directory, without a tar in between.
 
-        With `move` the directory itself becomes the layer (nothing may be mounted on it any more), else a copy does.
+        `prepare` may still change the tree. With `move` the directory itself becomes the layer (nothing may be mounted on it any more), else a copy does.
         Files that are newer than `newest_s` (unix seconds) get that time.
         Raises: UserError for a file that no layer can hold, HostError.
         """
@@ -181,6 +182,8 @@ class Ingest:
                 argv = ["cp", "-a", "--reflink=auto", "--", str(upper), str(path / TREE)]
                 await spawn.run(argv, timeout_s=COPY_TIMEOUT_S)
             job = jobs.SealJob(tree=str(path / TREE), newest_s=newest_s)
+            if prepare is not None:
+                await uninterrupted(prepare, path / TREE)
             facts = await self._workers.call(jobs.seal, job, on_progress)
             return await self._adopt(path, facts, lease)
         except BaseException:

@@ -9,9 +9,10 @@ Invariant: pack(unpack(pack(tree))) == pack(tree).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pinnace.base.errors import HostError, UserError
@@ -36,16 +37,21 @@ class Packed:
 Progress = Callable[[int, int], None]
 
 
-def pack(root: str, put: Callable[[bytes], None], progress: Progress | None = None) -> Packed:
+def pack(
+    root: str, put: Callable[[bytes], None], progress: Progress | None = None, *, live: bool = False
+) -> Packed:
     """Hand the tar of `root` to `put`. `progress` is called with (entries, bytes of contents) now and then.
 
+    `live`: the tree is no layer but a mounted root, which somebody may change meanwhile: names mean nothing but
+    themselves, what vanished is left out, what shrank is filled up with zeros.
     Raises: HostError when the tree can't be read or changes meanwhile; UserError for a name that a layer can't hold.
     """
-    return _Packer(os.fsencode(root), put).run(progress)
+    return _Packer(os.fsencode(root), put, live).run(progress)
 
 
 class _Packer:
-    def __init__(self, root: bytes, put: Callable[[bytes], None]) -> None:
+    def __init__(self, root: bytes, put: Callable[[bytes], None], live: bool) -> None:
+        self._live = live
         self._root = root
         self._put = put
         self._links: dict[tuple[int, int], bytes] = {}
@@ -53,9 +59,14 @@ class _Packer:
 
     def run(self, progress: Progress | None) -> Packed:
         done = self._done
-        self._add_root()
-        for path, state in _walk(self._root, b""):
-            self._add(path, state)
+        if not self._live:
+            self._add_root()
+        for path, state in _walk(self._root, b"", self._live):
+            try:
+                self._add(path, state)
+            except FileNotFoundError:
+                if not self._live:
+                    raise
             done.entries += 1
             if progress is not None and not done.entries % PROGRESS_EVERY:
                 progress(done.entries, done.size)
@@ -76,7 +87,7 @@ class _Packer:
     def _add(self, path: bytes, state: os.stat_result) -> None:
         mode = state.st_mode
         name = path.rpartition(b"/")[2]
-        if name.startswith(whiteouts.PREFIX):
+        if name.startswith(whiteouts.PREFIX) and not self._live:
             raise UserError(
                 f"the file {show(path)} can't be stored in a layer: names that begin with '.wh.' mean deleted files",
                 hint="rename it, or delete it in the same step",
@@ -109,35 +120,39 @@ class _Packer:
                 entry.link = first
                 self._put(render_header(entry))
                 return
-        full = self._full(path)
-        entry = self._entry(path, state, tf.REGULAR)
-        entry.size = state.st_size
-        entry.xattrs = self._xattrs(full)
-        self._put(render_header(entry))
-        if entry.size:
-            self._contents(full, path, entry.size)
-            self._done.size += entry.size
-
-    def _contents(self, full: bytes, path: bytes, size: int) -> None:
         try:
-            fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self._root + b"/" + path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
+            if self._live and error.errno == errno.ENOENT:
+                self._links.pop((state.st_dev, state.st_ino), None)
+                return
             raise HostError(
                 f"the file {show(path)} can't be read: {error.strerror}", errno=error.errno
             ) from error
         try:
-            left = size
-            while left:
-                data = os.read(fd, min(left, READ_BYTES))
-                if not data:
-                    raise HostError(
-                        f"the file {show(path)} became shorter while it was read",
-                        hint="end what still writes to it",
-                    )
-                left -= len(data)
-                self._put(data)
+            entry = self._entry(path, state, tf.REGULAR)
+            entry.size = state.st_size
+            entry.xattrs = self._xattrs(fd)
+            self._put(render_header(entry))
+            if entry.size:
+                self._contents(fd, path, entry.size)
+                self._done.size += entry.size
         finally:
             os.close(fd)
+
+    def _contents(self, fd: int, path: bytes, size: int) -> None:
+        left = size
+        while left:
+            data = os.read(fd, min(left, READ_BYTES))
+            if not data and self._live:
+                data = bytes(min(left, READ_BYTES))
+            if not data:
+                raise HostError(
+                    f"the file {show(path)} became shorter while it was read",
+                    hint="end what still writes to it",
+                )
+            left -= len(data)
+            self._put(data)
         if size % BLOCK:
             self._put(bytes(-size % BLOCK))
 
@@ -151,6 +166,8 @@ class _Packer:
         self._put(render_header(entry))
 
     def _add_opaque(self, full: bytes, prefix: bytes, state: os.stat_result) -> None:
+        if self._live:
+            return
         try:
             value = os.getxattr(full, whiteouts.OPAQUE_XATTR, follow_symlinks=False)
         except OSError:
@@ -158,12 +175,13 @@ class _Packer:
         if value == whiteouts.OPAQUE_VALUE:
             self._put(render_header(Entry(prefix + whiteouts.OPAQUE, mode=0)))
 
-    def _xattrs(self, full: bytes) -> dict[bytes, bytes]:
-        names = os.listxattr(full, follow_symlinks=False)
+    def _xattrs(self, what: bytes | int) -> dict[bytes, bytes]:
+        """Return the attributes that a layer carries, of an open file or of a path's directory."""
+        names = os.listxattr(what)
         if not names:
             return {}
         kept = [name for name in names if whiteouts.is_allowed_xattr(name)]
-        return {os.fsencode(name): os.getxattr(full, name, follow_symlinks=False) for name in kept}
+        return {os.fsencode(name): os.getxattr(what, name) for name in kept}
 
     def _entry(self, name: bytes, state: os.stat_result, kind: bytes) -> Entry:
         return Entry(
@@ -179,9 +197,9 @@ class _Packer:
         return self._root + b"/" + path
 
 
-def _walk(root: bytes, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+def _walk(root: bytes, path: bytes, live: bool) -> Iterator[tuple[bytes, os.stat_result]]:
     """Yield (relative path, state) of all below `root`, depth first, names sorted."""
-    todo = [_listing(root, path)]
+    todo = [_listing(root, path, live)]
     while todo:
         item = next(todo[-1], None)
         if item is None:
@@ -189,18 +207,27 @@ def _walk(root: bytes, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
             continue
         yield item
         if stat.S_ISDIR(item[1].st_mode):
-            todo.append(_listing(root, item[0]))
+            todo.append(_listing(root, item[0], live))
 
 
-def _listing(root: bytes, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+def _listing(root: bytes, path: bytes, live: bool) -> Iterator[tuple[bytes, os.stat_result]]:
     prefix = path + b"/" if path else b""
     try:
         with os.scandir(root + b"/" + path) as found:
-            items = sorted(
-                ((item.name, item.stat(follow_symlinks=False)) for item in found), key=lambda item: item[0]
-            )
+            items = sorted(_states(found, live), key=lambda item: item[0])
     except OSError as error:
+        if live and error.errno == errno.ENOENT:
+            return iter(())
         raise HostError(
             f"the directory {show(path)} of a layer can't be read: {error.strerror}", errno=error.errno
         ) from error
     return iter([(prefix + name, state) for name, state in items])
+
+
+def _states(found: Iterable[os.DirEntry[bytes]], live: bool) -> Iterator[tuple[bytes, os.stat_result]]:
+    for item in found:
+        try:
+            yield item.name, item.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            if not live:
+                raise

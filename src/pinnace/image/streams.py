@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import hashlib
 import lzma
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -44,6 +45,13 @@ class Readable(Protocol):
 def compression_of_start(start: bytes) -> str:
     """Return how data that begins with `start` is packed; "" when it is not."""
     return next((name for magic, name in MAGIC if start.startswith(magic)), "")
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write to a descriptor until all is written. Raises: OSError."""
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
 
 
 class Digester:

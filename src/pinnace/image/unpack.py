@@ -19,6 +19,7 @@ import msgspec
 from pinnace.base.errors import HostError, PinnaceError
 from pinnace.image import tar_format as tf
 from pinnace.image import whiteouts
+from pinnace.image.streams import write_all
 from pinnace.image.tar_format import Entry, TarError, show
 from pinnace.image.tar_read import TarReader
 from pinnace.image.tree import Tree, clean_path, made_error
@@ -125,10 +126,10 @@ class _Unpacker:
                 self._fill_sparse(entry, fd)
             elif entry.size <= WHOLE_BYTES:
                 if entry.size:
-                    _write_all(fd, self._reader.read())
+                    write_all(fd, self._reader.read())
             else:
                 for piece in self._reader.pieces():
-                    _write_all(fd, piece)
+                    write_all(fd, piece)
             if entry.uid or entry.gid:
                 os.fchown(fd, entry.uid, entry.gid)
                 if entry.mode & 0o6000:
@@ -165,7 +166,7 @@ class _Unpacker:
         for offset, length in entry.sparse or ():
             os.lseek(fd, offset, os.SEEK_SET)
             for piece in self._reader.pieces(length):
-                _write_all(fd, piece)
+                write_all(fd, piece)
 
     def _link(self, entry: Entry, path: bytes, parent: int, name: bytes) -> None:
         target = clean_path(entry.link)
@@ -312,12 +313,6 @@ class _Unpacker:
             errno=errno.ENOSPC,
             hint="free some space, or look whether the archive is what you think",
         )
-
-
-def _write_all(fd: int, data: bytes | memoryview) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])
 
 
 def _clamp(time_ns: int) -> int:

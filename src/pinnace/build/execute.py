@@ -60,13 +60,15 @@ def new_id(chance: Chance) -> str:
 
 
 class CommandFailed(UserError):
-    """A RUN ended with another code than 0; `tail` is the last of what it wrote."""
+    """A RUN ended with another code than 0; `tail` is the last of what it wrote, `system` what it ran in (IDs of os-release)."""
 
-    def __init__(self, code: int, command: str, tail: str, *, oom: bool = False) -> None:
+    def __init__(self, code: int, command: str, tail: str, *, oom: bool = False, system: str = "") -> None:
         super().__init__(f"process {command!r} did not complete successfully: exit code: {code}")
         self.code = code
+        self.command = command
         self.tail = tail
         self.oom = oom
+        self.system = system
 
 
 class Executor:
@@ -137,7 +139,10 @@ class Executor:
                 )
             if fact.exit_code != 0:
                 tail = await self._read_tail(container.id)
-                raise CommandFailed(fact.exit_code, _command_of(step), tail, oom=fact.oom_killed)
+                system = await asyncio.to_thread(_system_of, root)
+                raise CommandFailed(
+                    fact.exit_code, _command_of(step), tail, oom=fact.oom_killed, system=system
+                )
         finally:
             await finished(self._sandboxes.remove_sandbox(name))
             await asyncio.to_thread(self._remove_files, name)
@@ -153,7 +158,8 @@ class Executor:
             )
             if not code:
                 raise
-            raise CommandFailed(code, _command_of(step), error.message) from error
+            system = await asyncio.to_thread(_system_of, Path(container.rootfs))
+            raise CommandFailed(code, _command_of(step), error.message, system=system) from error
 
     async def _tell_output(self, container_id: str, tell: Callable[[str], None]) -> None:
         """Tell what a command writes, up to `OUTPUT_MAX_BYTES`: what is more stays in its log until it ends."""
@@ -242,6 +248,13 @@ class Executor:
 
 def _command_of(step: Run) -> str:
     return step.place.text.removeprefix("RUN ")
+
+
+def _system_of(root: Path) -> str:
+    """Return the IDs of a root filesystem's system, nearest first. Source: os-release(5), ID and ID_LIKE."""
+    text = _read(root, "/etc/os-release") or _read(root, "/usr/lib/os-release")
+    fields = dict(line.partition("=")[::2] for line in text.splitlines())
+    return " ".join(fields.get(name, "").strip("\"'") for name in ("ID", "ID_LIKE")).strip()
 
 
 def _is_there(root: Path, path: str) -> bool:

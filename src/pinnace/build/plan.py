@@ -6,6 +6,7 @@ is in `stage_reader`. Source: Dockerfile reference: scope of ARG, predefined arg
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -225,7 +226,8 @@ class _Planner:
         if not triggers:
             return ()
         read = parse_dockerfile("FROM scratch\n" + "\n".join(triggers), f"ONBUILD of {stage.base.image}")
-        return read.stages[0].instructions
+        line = stage.base.line  # triggers stand in no file: errors show the FROM that brought them
+        return tuple(dataclasses.replace(one, line=line, last_line=line) for one in read.stages[0].instructions)
 
     def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str, str]:
         """Return the stage's index, or the image, or the folder among the contexts, that a --from means."""

@@ -97,7 +97,10 @@ class StageReader:
 
     def _place(self, instruction: ast.Instruction) -> steps.Place:
         return steps.Place(
-            line=instruction.line, text=instruction.text, stage=self._stage.name or str(self._stage.index)
+            line=instruction.line,
+            text=instruction.text,
+            stage=self._stage.name or str(self._stage.index),
+            last_line=instruction.last_line,
         )
 
     def _values(self) -> dict[str, str]:

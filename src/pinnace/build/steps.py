@@ -17,6 +17,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     text: str
     stage: str
+    last_line: int = 0
 
 
 class Inline(msgspec.Struct, frozen=True, kw_only=True):

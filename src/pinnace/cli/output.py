@@ -15,7 +15,7 @@ def print_error(message: str, *, where: str = "", hint: str = "") -> None:
     """Print what failed, where, and what to do."""
     say(f"error: {message}")
     if where:
-        say(f"  {where}")
+        say("\n".join(f"  {line}" for line in where.split("\n")))
     if hint:
         say(f"hint: {hint}")
 

@@ -33,6 +33,7 @@ from pinnace.dockerfile.instructions import (
     Workdir,
 )
 from pinnace.dockerfile.lines import LogicalLine, parse_heredoc, split_keyword
+from pinnace.dockerfile.mounts import MountError, check_mount
 from pinnace.dockerfile.source import Source, suggest
 from pinnace.dockerfile.words import split_blanks, split_words, take_flags
 
@@ -47,6 +48,7 @@ def read_instruction(source: Source, line: LogicalLine, escape: str) -> Instruct
             line.first,
             f"unknown instruction: {line.keyword}",
             suggest(line.keyword, READERS) or "a line that goes on needs \\ at the end of the one before",
+            mark=line.keyword,
         )
     words, rest = take_flags(line.rest, escape)
     flags = _read_flags(source, line, words)
@@ -64,6 +66,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
 }
 REPEATED_FLAGS = ("mount", "exclude", "device")
 SWITCHES = ("link", "parents", "keep-git-dir", "unpack")
+NETWORKS = ("default", "none", "host")
+SECURITIES = ("sandbox", "insecure")
 
 # What is told when an instruction has nothing to work on.
 USAGE = {
@@ -102,8 +106,8 @@ class _Reading:
     def switch(self, name: str) -> bool:
         return self.flag(name).lower() == "true"
 
-    def error(self, message: str, hint: str = "") -> Exception:
-        return self.source.error(self.line.first, message, hint)
+    def error(self, message: str, hint: str = "", *, mark: str = "") -> Exception:
+        return self.source.error(self.line.first, message, hint, mark=mark)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -145,17 +149,24 @@ def _read_flags(source: Source, line: LogicalLine, words: list[str]) -> dict[str
         if name not in known:
             among = f"{line.keyword} knows {', '.join('--' + k for k in known)}" if known else ""
             hint = suggest(name, known) or among or f"{line.keyword} takes no flags"
-            raise source.error(line.first, f"unknown flag: --{name}", hint)
+            raise source.error(line.first, f"unknown flag: --{name}", hint, mark=f"--{name}")
         if name in flags and name not in REPEATED_FLAGS:
-            raise source.error(line.first, f"duplicate flag specified: --{name}", "give it once")
+            raise source.error(
+                line.first, f"duplicate flag specified: --{name}", "give it once", mark=word
+            )
         if name in SWITCHES:
             value = value if equals else "true"
             if value.lower() not in ("true", "false"):
                 raise source.error(
-                    line.first, f"expecting boolean value for flag --{name}, not: {value}", "true or false"
+                    line.first,
+                    f"expecting boolean value for flag --{name}, not: {value}",
+                    "true or false",
+                    mark=word,
                 )
         elif not equals:
-            raise source.error(line.first, f"missing a value on flag: --{name}", f"--{name}=VALUE")
+            raise source.error(
+                line.first, f"missing a value on flag: --{name}", f"--{name}=VALUE", mark=word
+            )
         flags.setdefault(name, []).append(value)
     return flags
 
@@ -191,7 +202,9 @@ def _read_from(r: _Reading) -> Instruction:
     name = words[2].lower()
     if not _STAGE_NAME.fullmatch(name):
         raise r.error(
-            f"invalid name for build stage: {words[2]!r}", "a letter, then letters, digits, '-', '_' and '.'"
+            f"invalid name for build stage: {words[2]!r}",
+            "a letter, then letters, digits, '-', '_' and '.'",
+            mark=words[2],
         )
     return From(image=words[0], name=name, platform=r.flag("platform"), text=r.text, **r.place)
 
@@ -200,11 +213,23 @@ def _read_run(r: _Reading) -> Instruction:
     command = r.command(r.rest)
     if not command.argv:
         raise r.error("RUN requires at least one argument", USAGE["RUN"])
+    mounts = tuple(r.flags.get("mount", ()))
+    try:
+        for mount in mounts:
+            check_mount(mount)
+    except MountError as error:
+        raise r.error(str(error), error.hint) from None
+    network, security = r.flag("network") or "default", r.flag("security") or "sandbox"
+    if network not in NETWORKS:
+        raise r.error(f'invalid network mode "{network}"', suggest(network, NETWORKS) or "default, none or host")
+    if security not in SECURITIES:
+        raise r.error(f'security "{security}" is not valid', "sandbox or insecure")
     return Run(
         command=command,
-        mounts=tuple(r.flags.get("mount", ())),
-        network=r.flag("network"),
-        security=r.flag("security"),
+        mounts=mounts,
+        network=network,
+        security=security,
+        devices=tuple(r.flags.get("device", ())),
         text=r.text,
         **r.place,
     )
@@ -256,6 +281,7 @@ def _pairs(r: _Reading) -> tuple[tuple[str, str], ...]:
             raise r.error(
                 f"Syntax error - can't find = in {word!r}. Must be of the form: name=value",
                 "quote values with blanks",
+                mark=word,
             )
         if not name:
             raise r.error(f"{keyword} names can not be blank", USAGE[keyword])

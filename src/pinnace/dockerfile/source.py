@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from pinnace.base.errors import UserError
 
+EXCERPT_LINES = 10
+CARET_COLUMNS_MAX = 200  # a longer line is wrapped by the terminal: carets would stand below something else
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -21,9 +24,32 @@ class Source:
         lines = split_physical(self.text)
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
-    def error(self, number: int, message: str, hint: str = "") -> UserError:
-        """Return an error that shows the line it is about."""
-        return UserError(message, hint, where=f"{self.name}:{number}: {self.line(number).strip()}")
+    def error(self, number: int, message: str, hint: str = "", *, mark: str = "") -> UserError:
+        """Return an error that shows the line it is about, with carets below `mark` if that stands in the line."""
+        line = self.line(number).strip()
+        where = f"{self.name}:{number}: {line}"
+        column = line.lower().find(mark.lower()) if mark else -1
+        if column >= 0 and len(line) <= CARET_COLUMNS_MAX:
+            before = len(where) - len(line) + column
+            where += f"\n{' ' * before}{'^' * len(mark)}"
+        return UserError(message, hint, where=where)
+
+    def excerpt(self, first: int, last: int) -> str:
+        """Return where an instruction stands: all of its lines, as they are indented, up to `EXCERPT_LINES`.
+
+        Example: "Dockerfile:2: RUN a \\\\\n           3:   b".
+        """
+        name = f"{self.name}:"
+        last = max(first, last)
+        lines = [self.line(number).rstrip() for number in range(first, last + 1)]
+        indent = len(lines[0]) - len(lines[0].lstrip())
+        shown = [f"{name}{first}: {lines[0].strip()}"]
+        for number, line in enumerate(lines[1:EXCERPT_LINES], first + 1):
+            cut = line[indent:] if not line[:indent].strip() else line
+            shown.append(f"{' ' * len(name)}{number}: {cut}")
+        if len(lines) > EXCERPT_LINES:
+            shown.append(f"{' ' * len(name)}… to line {last}")
+        return "\n".join(shown)
 
 
 def split_physical(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from pinnace.build.steps import Place
 from pinnace.dockerfile.source import Source
 
 SOURCE = Source("Dockerfile", "FROM a\n  RUN make \\\n  all\n")
-PLACE = Place(line=2, text="RUN make all", stage="a")
+PLACE = Place(line=2, last_line=3, text="RUN make all", stage="a")
 
 
 def told(code: int = 1, tail: str = "", *, oom: bool = False) -> UserError:
@@ -27,7 +27,7 @@ def test_failed_command_is_told_with_its_line_its_last_output_and_a_hint() -> No
     lines = error.message.splitlines()
     assert lines[0] == "process 'make all' did not complete successfully: exit code: 2"
     assert lines[1:] == [f"line {number}" for number in range(30, 50)]
-    assert error.where == "Dockerfile:2: RUN make \\"
+    assert error.where == "Dockerfile:2: RUN make \\\n           3: all"
     assert error.hint == "the lines above are the command's last output"
 
 
@@ -42,8 +42,8 @@ def test_failed_command_is_told_with_its_line_its_last_output_and_a_hint() -> No
         (6, "curl: (6) Could not resolve host: pypi.org", "resolv.conf"),
         (1, "wget: bad address 'x'", "resolv.conf"),
         (1, "cp: write error: No space left on device", "disk is full"),
-        (127, "/bin/sh: foo: not found", "not in the image"),
-        (126, "Permission denied", "can't be run"),
+        (127, "/bin/sh: foo: not found", "foo is not in the image"),
+        (126, "Permission denied", "may not be executed"),
         (137, "", "killed"),
         (1, "", "by hand"),
     ],
@@ -57,7 +57,7 @@ def test_command_without_memory_is_told_as_that() -> None:
 
 
 def test_other_errors_keep_their_own_place_and_get_one_if_they_have_none() -> None:
-    assert place_error(UserError("m", "h"), PLACE, SOURCE).__dict__["where"] == "Dockerfile:2: RUN make \\"
+    assert place_error(UserError("m", "h"), PLACE, SOURCE).__dict__["where"] == SOURCE.excerpt(2, 3)
     placed = UserError("m", "h", ".dockerignore:1: x")
     assert place_error(placed, PLACE, SOURCE) is placed
 

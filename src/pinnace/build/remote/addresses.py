@@ -12,7 +12,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
-_SCP = re.compile(r"(?P<user>[A-Za-z0-9_.-]+)@(?P<host>[A-Za-z0-9_.-]+):(?P<path>(?!//)[^#?]+)(?:#(?P<fragment>.*))?")
+_SCP = re.compile(
+    r"(?P<user>[A-Za-z0-9_.-]+)@(?P<host>[A-Za-z0-9_.-]+):(?P<path>(?!//)[^#?]+)(?:#(?P<fragment>.*))?"
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = re.compile(r"(?!-)[^\s~^:?*\[\\\x00-\x1f\x7f]+")
 _HOSTED = "github.com/"  # a context may be written without its scheme
@@ -152,7 +154,9 @@ def _with_query(found: GitSource, query: str) -> GitSource:
         elif name in ("keep-git-dir", "submodules") and value.lower() in _SWITCHES:
             changes[name.replace("-", "_")] = _SWITCHES[value.lower()]
         else:
-            raise AddressError(f"{found.url}: {name}={value} means nothing: ref, branch, tag, subdir, checksum, keep-git-dir or submodules")
+            raise AddressError(
+                f"{found.url}: {name}={value} means nothing: ref, branch, tag, subdir, checksum, keep-git-dir or submodules"
+            )
     return msgspec.structs.replace(found, **changes)
 
 

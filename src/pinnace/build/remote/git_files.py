@@ -1,0 +1,291 @@
+"""Brings files out of git repositories, with the `git` program. A doer; called by `fetching`.
+
+Below `folder`, each repository has a bare one of ours, which keeps what was fetched; a build gets a working tree of its
+own. What a repository says of programs (hooks, filters, helpers) is never run: see `git_words`.
+Invariant: a working tree is that of the commit that was asked for; files have the commit's time, and modes 755 or 644, so
+that one commit always makes one layer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pinnace.base import spawn
+from pinnace.base.errors import HostError, UserError
+from pinnace.base.locks import KeyedLocks
+from pinnace.build.places import resolve_inside
+from pinnace.build.remote.addresses import GitSource, hide_secrets, is_commit
+from pinnace.build.remote.git_words import (
+    CONFIG,
+    WEB_PROTOCOLS,
+    GitPlaces,
+    check_commit,
+    choose_ref,
+    explain_failure,
+    missing_ref,
+    parse_refs,
+    refs_to_ask,
+    render_environment,
+    show,
+)
+from pinnace.image.workers import Workers
+
+ASK_TIMEOUT_S = 120.0
+FETCH_TIMEOUT_S = 3600.0
+HINT = "apt-get install git; repositories are fetched with it"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a build reaches servers: proxies by scheme ("no": hosts without one), the agent for ssh ("" for none)."""
+
+    proxies: Mapping[str, str]
+    agent: str = ""
+
+
+class GitFiles:
+    """The repositories of one instance."""
+
+    def __init__(self, folder: Path, workers: Workers) -> None:
+        self._folder = folder
+        self._workers = workers
+        self._locks = KeyedLocks()
+
+    async def find_commit(self, source: GitSource, access: Access) -> str:
+        """Return the commit that an address means now. Raises: UserError, HostError."""
+        if is_commit(source.ref):
+            check_commit(source, source.ref)
+            return source.ref
+        if source.commit:
+            return source.commit
+        git = await self._git(source, access)
+        names = refs_to_ask(source.ref)
+        listed = parse_refs(await git.run("ls-remote", "--", source.url, *names, timeout_s=ASK_TIMEOUT_S))
+        found = choose_ref(source.ref, listed)
+        if found is not None:
+            check_commit(source, found[1])
+            return found[1]
+        return await self._find_by_start(source, git)
+
+    async def _find_by_start(self, source: GitSource, git: _Git) -> str:
+        """Return the commit that begins with what was written as a ref: that needs all that the repository has."""
+        if len(source.ref) < 7 or any(char not in "0123456789abcdef" for char in source.ref):
+            raise missing_ref(source)
+        async with self._locks.hold(source.url):
+            bare = await self._bare(source, git)
+            await git.run(*_all_refs(bare, source), timeout_s=FETCH_TIMEOUT_S)
+            done = await git.try_run(
+                "--git-dir", str(bare), "rev-parse", "--verify", "-q", f"{source.ref}^{{commit}}"
+            )
+        if done.returncode != 0:
+            raise missing_ref(source)
+        commit = done.stdout.decode().strip()
+        check_commit(source, commit)
+        return commit
+
+    async def check_out(self, source: GitSource, commit: str, target: Path, access: Access) -> Path:
+        """Make a working tree of a commit at the new folder `target`; return the folder that the address means.
+
+        Raises: UserError, HostError.
+        """
+        git = await self._git(source, access)
+        async with self._locks.hold(source.url):
+            bare = await self._bare(source, git)
+            await self._fetch(source, commit, bare, git)
+            await git.run("init", "-q", "--template=", str(target))
+            inside = _Git(git.argv, {**git.environment, "GIT_ALLOW_PROTOCOL": "file"}, source, target)
+            await inside.run(
+                "fetch", "-q", "--depth=1", "--no-tags", f"file://{bare}", commit, timeout_s=FETCH_TIMEOUT_S
+            )
+        await inside.run("checkout", "-q", "--force", "--detach", commit, timeout_s=FETCH_TIMEOUT_S)
+        await inside.run("remote", "add", "origin", _without_login(source.url))
+        if source.submodules and await asyncio.to_thread((target / ".gitmodules").is_file):
+            await self._update_submodules(source, target, git)
+        time_text = await inside.run("show", "-s", "--format=%ct", commit)
+        job = SettleJob(root=str(target), time=int(time_text or "0"), keep_git_dir=source.keep_git_dir)
+        await self._workers.call(settle, job)
+        return await asyncio.to_thread(_find_folder, source, target)
+
+    async def _update_submodules(self, source: GitSource, target: Path, git: _Git) -> None:
+        """Submodules come from the web only, even those of a repository that is a file here; relative to its real address."""
+        environment = {**git.environment, "GIT_ALLOW_PROTOCOL": WEB_PROTOCOLS}
+        inside = _Git(git.argv, environment, source, target)
+        await inside.run("config", "remote.origin.url", source.url)
+        await inside.run(
+            "submodule",
+            "-q",
+            "update",
+            "--init",
+            "--recursive",
+            "--depth=1",
+            "--jobs=4",
+            timeout_s=FETCH_TIMEOUT_S,
+        )
+        await inside.run("config", "remote.origin.url", _without_login(source.url))
+
+    async def _fetch(self, source: GitSource, commit: str, bare: Path, git: _Git) -> None:
+        """Have a commit in our repository: just that one if the server gives it so, else all that there is."""
+        if await self._has(commit, bare, git):
+            return
+        shallow = ("fetch", "-q", "--depth=1", "--no-tags", "--force", "--", source.url)
+        options = ("--git-dir", str(bare))
+        done = await git.try_run(*options, *shallow, commit, timeout_s=FETCH_TIMEOUT_S)
+        if done.returncode != 0 and source.ref and not is_commit(source.ref):
+            for name in refs_to_ask(source.ref):
+                done = await git.try_run(
+                    *options, *shallow, name.removesuffix("^{}"), timeout_s=FETCH_TIMEOUT_S
+                )
+                if done.returncode == 0:
+                    break
+        if await self._has(commit, bare, git):
+            return
+        await git.run(*_all_refs(bare, source), timeout_s=FETCH_TIMEOUT_S)
+        if not await self._has(commit, bare, git):
+            raise UserError(
+                f"{hide_secrets(source.url)}: repository does not contain commit {commit}",
+                "is it on a branch or a tag that was pushed?",
+            )
+
+    async def _has(self, commit: str, bare: Path, git: _Git) -> bool:
+        done = await git.try_run("--git-dir", str(bare), "cat-file", "-e", f"{commit}^{{commit}}")
+        return done.returncode == 0
+
+    async def _git(self, source: GitSource, access: Access) -> _Git:
+        program = await asyncio.to_thread(spawn.find_program, "git", hint=HINT)
+        places = await asyncio.to_thread(_make_places, self._folder, access.agent)
+        path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        return _Git((program,), render_environment(source, places, access.proxies, path), source)
+
+    async def _bare(self, source: GitSource, git: _Git) -> Path:
+        place = self._folder / "repositories" / hashlib.sha256(source.url.encode()).hexdigest()[:32]
+        if not await asyncio.to_thread((place / "HEAD").is_file):
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+            await git.run("init", "-q", "--bare", "--template=", str(place))
+        await asyncio.to_thread(os.utime, place)
+        return place
+
+    async def prune(self, before_s: float | None = None) -> int:
+        """Remove repositories that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
+        return await asyncio.to_thread(_prune, self._folder / "repositories", before_s)
+
+
+class _Git:
+    """Calls of git about one source, in a folder."""
+
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], source: GitSource, cwd: Path | None = None
+    ) -> None:
+        self.argv = tuple(argv)
+        self.environment = dict(environment)
+        self._source = source
+        self._cwd = cwd
+
+    async def run(self, *words: str, timeout_s: float = ASK_TIMEOUT_S) -> str:
+        """Return what a command writes. Raises: UserError, HostError."""
+        done = await self.try_run(*words, timeout_s=timeout_s)
+        if done.returncode != 0:
+            raise explain_failure(self._source, done.stderr.decode(errors="replace"), done.returncode)
+        return done.stdout.decode(errors="replace")
+
+    async def try_run(self, *words: str, timeout_s: float = ASK_TIMEOUT_S) -> spawn.Completed:
+        """Run a command. Raises: HostError when it takes too long."""
+        try:
+            return await spawn.run(
+                (*self.argv, *words), check=False, env=self.environment, cwd=self._cwd, timeout_s=timeout_s
+            )
+        except HostError as error:
+            message = f"{show(self._source)}: git {words[0]} did not end within {timeout_s:g} s"
+            if "did not end" in error.message:  # the argv in it may hold a password
+                raise HostError(message, hint="does the server answer at all? try again later") from None
+            raise
+
+
+def _all_refs(bare: Path, source: GitSource) -> tuple[str, ...]:
+    shallow = ("--unshallow",) if (bare / "shallow").is_file() else ()
+    refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+    return ("--git-dir", str(bare), "fetch", "-q", "--force", *shallow, "--", source.url, *refs)
+
+
+def _make_places(folder: Path, agent: str) -> GitPlaces:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config = folder / "gitconfig"
+    if not config.is_file() or config.read_text() != CONFIG:
+        temporary = folder / f"gitconfig.{os.getpid()}.tmp"
+        temporary.write_text(CONFIG)
+        os.replace(temporary, config)
+    return GitPlaces(str(config), str(folder / "known_hosts"), agent)
+
+
+def _without_login(url: str) -> str:
+    """Return an address without what logs in: it is written into a .git folder that may become part of an image."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme == "ssh":
+        return url
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _find_folder(source: GitSource, root: Path) -> Path:
+    found = Path(resolve_inside(str(root), source.folder))
+    if not found.is_dir():
+        raise UserError(
+            f"{show(source)}: the repository has no folder {source.folder!r}",
+            f"a folder as it is in {source.ref or 'the default branch'}, such as …#{source.ref}:docs",
+        )
+    return found
+
+
+def _prune(folder: Path, before_s: float | None) -> int:
+    freed = 0
+    with contextlib.suppress(FileNotFoundError):
+        for place in folder.iterdir():
+            if before_s is None or place.stat().st_mtime < before_s:
+                freed += sum(path.lstat().st_size for path in place.rglob("*"))
+                shutil.rmtree(place, ignore_errors=True)
+    return freed
+
+
+class SettleJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a working tree one time and plain modes; without `keep_git_dir`, remove what git keeps in it. Units: unix s."""
+
+    root: str
+    time: int
+    keep_git_dir: bool = False
+
+
+def settle(job: SettleJob, report: Callable[[str, int, int], None]) -> int:
+    """Do a `SettleJob` in the worker process; return how many files there are."""
+    count = 0
+    for folder, folders, files in os.walk(job.root, topdown=False):
+        if not job.keep_git_dir and ".git" in folders:
+            shutil.rmtree(os.path.join(folder, ".git"))
+            folders.remove(".git")
+        for name in files:
+            path = os.path.join(folder, name)
+            if name == ".git" and not job.keep_git_dir:
+                os.unlink(path)
+                continue
+            count += 1
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode):
+                os.chmod(path, 0o755 if mode & 0o100 else 0o644)
+            os.utime(path, (job.time, job.time), follow_symlinks=False)
+        for name in folders:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o755)
+            os.utime(path, (job.time, job.time), follow_symlinks=False)
+        report("checking out", count, 0)
+    os.chmod(job.root, 0o755)
+    os.utime(job.root, (job.time, job.time))
+    return count

@@ -1,0 +1,170 @@
+"""Keeps files that were downloaded, and asks their servers again whether they have changed. A doer.
+
+Called by `fetching` for ADD and for contexts. Below `folder`, each URL has a file and what its server said of it; so an
+unchanged file costs one small request. Invariant: a file is there under its URL only when it is complete; somebody who
+got one keeps it, whatever its URL gives later (a link of its own).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from pinnace.base.chance import Chance
+from pinnace.base.errors import UserError
+from pinnace.base.locks import KeyedLocks
+from pinnace.build.remote.addresses import HttpSource, hide_secrets
+from pinnace.build.remote.download import Downloaded, DownloadJob, download
+from pinnace.image.workers import Workers
+
+KEPT_BYTES = 4 << 30  # of all files together; the ones that nobody asked for longest go first
+STALL_S = 60.0
+
+OnBytes = Callable[[int], None]
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a URL. Units: bytes, unix seconds."""
+
+    url: str
+    file: str
+    digest: str
+    size: int
+    mtime: float
+    etag: str = ""
+    last_modified: str = ""
+    name: str = ""
+
+
+class HttpFiles:
+    """The files of one instance."""
+
+    def __init__(self, folder: Path, workers: Workers, chance: Chance, *, stall_s: float = STALL_S) -> None:
+        self._folder = folder
+        self._workers = workers
+        self._chance = chance
+        self._stall_s = stall_s
+        self._locks = KeyedLocks()
+
+    async def fetch(
+        self, source: HttpSource, proxies: Mapping[str, str], ca_bundle: str, on_bytes: OnBytes | None = None
+    ) -> Kept:
+        """Return the file behind a URL, downloaded now if it has changed. Raises: UserError, HostError."""
+        place = self._folder / hashlib.sha256(source.url.encode()).hexdigest()[:32]
+        async with self._locks.hold(source.url):
+            known = await asyncio.to_thread(_load, place, source.url)
+            if known is not None and source.checksum == f"sha256:{known.digest}":
+                return known  # what is asked for is here, whatever the server has now
+            conditional = known if known is not None and not source.checksum else None
+            target = f"{self._chance.hex(16)}.data"
+            await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True, mode=0o700)
+            job = DownloadJob(
+                url=source.url,
+                target=str(place / target),
+                checksum=source.checksum,
+                etag=conditional.etag if conditional is not None else "",
+                last_modified=conditional.last_modified if conditional is not None else "",
+                proxies=dict(proxies),
+                ca_bundle=ca_bundle,
+                stall_s=self._stall_s,
+            )
+            try:
+                done = await self._workers.call(
+                    download, job, None if on_bytes is None else lambda news: on_bytes(news.size)
+                )
+            except BaseException:
+                await asyncio.to_thread((place / target).unlink, missing_ok=True)
+                raise
+            if done.is_unchanged and conditional is not None:
+                await asyncio.to_thread(os.utime, place / "kept.json")
+                return conditional
+            return await asyncio.to_thread(_store, place, source.url, target, done)
+
+    async def link(self, kept: Kept, folder: Path, name: str) -> Path:
+        """Make a folder that holds just this file, under a name; return it. Raises: UserError when it is gone meanwhile."""
+        place = self._folder / hashlib.sha256(kept.url.encode()).hexdigest()[:32] / kept.file
+
+        def make() -> Path:
+            folder.mkdir(parents=True)
+            os.link(place, folder / name)
+            return folder
+
+        try:
+            return await asyncio.to_thread(make)
+        except FileNotFoundError:
+            raise UserError(
+                f"{hide_secrets(kept.url)}: the file was removed meanwhile", "build again"
+            ) from None
+
+    async def prune(self, before_s: float | None = None) -> int:
+        """Remove files that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
+        return await asyncio.to_thread(_prune, self._folder, before_s)
+
+
+def _load(place: Path, url: str) -> Kept | None:
+    try:
+        kept = msgspec.json.decode((place / "kept.json").read_bytes(), type=Kept)
+        info = (place / kept.file).lstat()
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return kept if kept.url == url and info.st_size == kept.size else None
+
+
+def _store(place: Path, url: str, target: str, done: Downloaded) -> Kept:
+    kept = Kept(
+        url=url,
+        file=target,
+        digest=done.digest,
+        size=done.size,
+        mtime=done.mtime,
+        etag=done.etag,
+        last_modified=done.last_modified,
+        name=done.name,
+    )
+    temporary = place / f"{target}.json"
+    temporary.write_bytes(msgspec.json.encode(kept))
+    os.replace(temporary, place / "kept.json")
+    for path in place.iterdir():
+        if path.name not in ("kept.json", target):
+            path.unlink(missing_ok=True)
+    _trim(place.parent, keep=place)
+    return kept
+
+
+def _trim(folder: Path, keep: Path) -> None:
+    """Remove the files that were asked for longest ago, until the others are small enough together."""
+    found = sorted(_all(folder), reverse=True)
+    total = 0
+    for _, size, place in found:
+        total += size
+        if total > KEPT_BYTES and place != keep:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _all(folder: Path) -> list[tuple[float, int, Path]]:
+    """Return when each place was last asked for, and how large it is."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for place in folder.iterdir():
+            with contextlib.suppress(OSError):
+                size = sum(path.lstat().st_size for path in place.iterdir())
+                found.append(
+                    (max(path.lstat().st_mtime for path in (place, *place.glob("kept.json"))), size, place)
+                )
+    return found
+
+
+def _prune(folder: Path, before_s: float | None) -> int:
+    freed = 0
+    for used, size, place in _all(folder):
+        if before_s is None or used < before_s:
+            shutil.rmtree(place, ignore_errors=True)
+            freed += size
+    return freed

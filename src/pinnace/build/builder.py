@@ -15,11 +15,15 @@ from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
+from pinnace.build import secret_files
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
+from pinnace.build.cache_mounts import CacheMounts
 from pinnace.build.execute import Executor
+from pinnace.build.exports import Exports
 from pinnace.build.inputs import BuildRequest, Inputs, read_inputs
 from pinnace.build.leftovers import clear_leftovers
+from pinnace.build.outputs import names_to_push
 from pinnace.build.plan import plan_build
 from pinnace.build.progress import Built, Tell, Warned
 from pinnace.build.run import BuildRun, Shared
@@ -52,9 +56,11 @@ class Builder:
         self._resolv_conf = resolv_conf
         self._find_ca_bundle = find_ca_bundle
         self._cache = BuildCache(home / "build" / "cache", images.layers.find, clock)
+        self.cache_mounts = CacheMounts(home / "build" / "mounts", clock, chance)
         slots = asyncio.Semaphore(concurrency)
         files = home / "build" / "files"
-        self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files)
+        self.exports = Exports(chance)
+        self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files, self.exports)
 
     async def start(self) -> None:
         """Read the cache, clear away what a crash left, and protect what the cache names. Raises: HostError."""
@@ -62,6 +68,8 @@ class Builder:
         await self._cache.prune(older_than_s=KEEP_S)
         self._images.add_roots(self._cache.roots)
         await clear_leftovers(self._images, self._sandboxes)
+        await asyncio.to_thread(secret_files.clear, self._work)
+        await self.cache_mounts.load()
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
         await asyncio.to_thread(_forget_files, self._shared.files, self._shared.clock.now() - KEEP_S)
 
@@ -75,6 +83,10 @@ class Builder:
         """Build, name and return the image. Raises: UserError (with the Dockerfile's line), ApiError, HostError."""
         for name in request.names:
             parse_reference(name)
+        names_to_push(
+            request.names, request.outputs
+        )  # what is wrong with these is told before anything is done
+        epoch = request.options.epoch
         inputs = await asyncio.to_thread(read_inputs, request)
         work = self._work / self._shared.chance.hex(12)
         await asyncio.to_thread(work.mkdir, parents=True)
@@ -100,7 +112,9 @@ class Builder:
                     work,
                     resolv_conf=self._resolv_conf(),
                     ca_bundle=self._ca_bundle(request),
-                    epoch=request.options.epoch,
+                    caches=self.cache_mounts,
+                    options=request.run,
+                    epoch=epoch,
                 )
                 return await BuildRun(
                     self._shared, executor, lease, request, inputs, plan, bases, tell

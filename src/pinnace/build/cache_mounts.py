@@ -24,6 +24,7 @@ import msgspec
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import HostError
+from pinnace.base.locks import KeyedLocks
 from pinnace.build.undo import finished
 
 log = logging.getLogger("pinnace.build")
@@ -81,7 +82,7 @@ class CacheMounts:
         self._chance = chance
         self._folders: dict[str, _Folder] = {}
         self._freed = asyncio.Condition()
-        self._making = asyncio.Lock()
+        self._making = KeyedLocks()
 
     async def load(self) -> None:
         """Read what is there; what a crash left half made or half removed goes. No command may use one then."""
@@ -103,7 +104,7 @@ class CacheMounts:
 
     async def _take(self, key: CacheMountKey, sharing: str, fill: Fill | None) -> _Folder:
         while True:
-            async with self._making:
+            async with self._making.hold(key):
                 folder = self._find(key, sharing)
                 if folder is None and not (sharing == "locked" and self._of(key)):
                     folder = await self._make(key, fill)

@@ -12,11 +12,17 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from pinnace.base.chance import Chance
 from pinnace.base.errors import HostError, UserError
 from pinnace.build import stubs
+from pinnace.build.cache_mounts import CacheMounts
 from pinnace.build.copying import CopyFacts, CopyJob, MakeFolderJob, copy_sources, make_folder
+from pinnace.build.mount_plan import escape_pattern
 from pinnace.build.places import resolve_inside
+from pinnace.build.run_mounts import Ready, RunMounts, Sources
+from pinnace.build.run_options import HOST_GATEWAY, RunOptions
 from pinnace.build.selection import Selection
 from pinnace.build.steps import Copy, MakeDirectory, Run
 from pinnace.build.undo import finished
@@ -28,7 +34,7 @@ from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
 from pinnace.sandbox.sandboxes import Sandboxes
-from pinnace.sandbox.spec import ContainerSpec, NetworkMode, SandboxSpec
+from pinnace.sandbox.spec import ContainerSpec, HostEntry, NetworkMode, Sandbox, SandboxSpec
 
 CA_PATH = (
     "/dev/pinnace-ca.crt"  # /dev is a file system of the container's own: nothing of it reaches the layer
@@ -44,6 +50,7 @@ CA_VARIABLES = (
 TAIL_LINES, TAIL_BYTES = 20, 4000  # of a failed command's output, for the error
 OUTPUT_MAX_BYTES = 2 << 20  # Source: BuildKit, solver/llbsolver, BUILDKIT_STEP_LOG_MAX_SIZE
 HOSTNAME = "buildkitsandbox"  # Source: BuildKit, what `hostname` prints in a RUN; some scripts look at it
+SHM_BYTES = 64 << 20  # Source: Docker's documentation, docker build, --shm-size
 NETWORKS: dict[str, NetworkMode] = {"": "pod", "none": "none", "host": "host"}
 
 # What runtimes say when there is nothing to start: runc and crun.
@@ -87,6 +94,8 @@ class Executor:
         *,
         resolv_conf: str | None,
         ca_bundle: Path | None,
+        caches: CacheMounts,
+        options: RunOptions = RunOptions(),
         epoch: int | None = None,
     ) -> None:
         self._images = images
@@ -97,39 +106,61 @@ class Executor:
         self._resolv_conf = resolv_conf
         self._ca_bundle = ca_bundle
         self._epoch = epoch
+        self._options = options
+        self._mounts = RunMounts(images, caches, options, work, lambda: new_id(chance), self._copy_out)
 
-    async def run(self, step: Run, below: Sequence[Layer], tell: Callable[[str], None]) -> Layer:
-        """Run a command on the layers below; return the layer that it made. Raises: CommandFailed, HostError."""
-        async with self._stack(below) as (name, root):
-            if not await asyncio.to_thread(_is_there, root, step.cwd):
-                await self._make_folder(root, step.cwd, "")
-            before = await asyncio.to_thread(stubs.look, root)
-            await self._run_in(name, root, step, tell)
-            await asyncio.to_thread(stubs.clear, root, before)
-            return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch)
+    async def run(
+        self, step: Run, below: Sequence[Layer], tell: Callable[[str], None], sources: Sources
+    ) -> Layer:
+        """Run a command on the layers below; return the layer that it made. `sources` are what its mounts show.
 
-    async def _run_in(self, name: str, root: Path, step: Run, tell: Callable[[str], None]) -> None:
+        Raises: CommandFailed, UserError (a mount), HostError.
+        """
+        name = new_id(self._chance)
+        points = self._work / f"{name}.points"
+        async with contextlib.AsyncExitStack() as held:
+            ready = await held.enter_async_context(self._mounts.ready(name, step.mounts, sources))
+            await asyncio.to_thread(stubs.make, points, ready.stubs)
+            async with self._stack(below, name, points) as (_, root):
+                if not await asyncio.to_thread(_is_there, root, step.cwd):
+                    await self._make_folder(root, step.cwd, "")
+                before = await asyncio.to_thread(stubs.look, root, ready.stubs)
+                await self._run_in(name, root, step, tell, ready)
+                await held.aclose()  # nobody waits for a cache while the layer is written
+                await asyncio.to_thread(stubs.clear, root, before)
+                return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch)
+
+    async def _run_in(
+        self, name: str, root: Path, step: Run, tell: Callable[[str], None], ready: Ready
+    ) -> None:
         network: NetworkMode = NETWORKS[step.network]
         mounts, env = await asyncio.to_thread(self._extras, name, step)
+        options = self._options
         sandbox = SandboxSpec(
             id=name,
-            hostname=HOSTNAME,
+            hostname=step.hostname or HOSTNAME,
             network=network,
             resolv_conf=self._resolv_conf if network == "pod" else None,
+            hosts=tuple(HostEntry(ip, (host,)) for host, ip in step.hosts if ip != HOST_GATEWAY),
+            shm_bytes=options.shm_bytes or SHM_BYTES,
         )
         container = ContainerSpec(
             id=f"{name}-run",
             rootfs=str(root),
             command=step.argv,
-            env=env,
+            env=(*env, *(one for one in ready.env if _name_of(one) not in map(_name_of, env))),
             cwd=step.cwd,
             user=step.user,
-            mounts=mounts,
+            mounts=(*mounts, *ready.mounts),
+            limits=options.limits,
+            rlimits=options.rlimits,
+            privileged=step.is_insecure,
             log_path=str(self._work / f"{name}.log"),
         )
         try:
-            await self._sandboxes.create_sandbox(sandbox)
-            await self._begin(name, container, step)
+            made = await self._sandboxes.create_sandbox(sandbox)
+            await self._add_gateway(made, step)
+            await self._begin(name, container, step, tuple(ready.secret_env))
             await self._tell_output(container.id, tell)
             fact = await self._sandboxes.wait(container.id)
             if not fact.known:
@@ -147,10 +178,20 @@ class Executor:
             await finished(self._sandboxes.remove_sandbox(name))
             await asyncio.to_thread(self._remove_files, name)
 
-    async def _begin(self, name: str, container: ContainerSpec, step: Run) -> None:
+    async def _add_gateway(self, sandbox: Sandbox, step: Run) -> None:
+        """Say where this machine is, if that was asked for: it is known only now."""
+        names = tuple(host for host, ip in step.hosts if ip == HOST_GATEWAY)
+        if names:
+            ip = sandbox.address.gateway if sandbox.address is not None else "127.0.0.1"
+            hosts = (*sandbox.spec.hosts, HostEntry(ip, names))
+            await self._sandboxes.update_sandbox(replace(sandbox.spec, hosts=hosts))
+
+    async def _begin(
+        self, name: str, container: ContainerSpec, step: Run, secret_env: tuple[str, ...] = ()
+    ) -> None:
         """Start the command. That it isn't there, or is no program, is what a shell tells with 127 and 126."""
         try:
-            await self._sandboxes.create_container(name, container)
+            await self._sandboxes.create_container(name, container, secret_env=secret_env)
             await self._sandboxes.start(container.id)
         except HostError as error:
             code = next(
@@ -179,7 +220,7 @@ class Executor:
         return data[-TAIL_BYTES:].decode(errors="replace")
 
     def _remove_files(self, name: str) -> None:
-        for path in self._work.glob(f"{name}.*"):
+        for path in (self._work / f"{name}.log", self._work / f"{name}.script"):
             path.unlink(missing_ok=True)
 
     def _extras(self, name: str, step: Run) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
@@ -196,6 +237,14 @@ class Executor:
             given = {entry.partition("=")[0] for entry in env}
             env = (*env, *(f"{variable}={CA_PATH}" for variable in CA_VARIABLES if variable not in given))
         return tuple(mounts), env
+
+    async def _copy_out(self, root: str, path: str, folder: Path) -> None:
+        """Copy what a folder of a mounted stack holds, with its owners."""
+        selection = Selection(
+            root=root, sources=(escape_pattern(path) or "/",), keep_owner=True, what="the mount's source"
+        )
+        job = CopyJob(selections=(selection,), target_root=str(folder), target="/")
+        await self._images.workers.call(copy_sources, job, lambda news: None)
 
     async def copy(
         self,
@@ -230,11 +279,16 @@ class Executor:
             return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch)
 
     @contextlib.asynccontextmanager
-    async def _stack(self, below: Sequence[Layer]) -> AsyncIterator[tuple[str, Path]]:
-        """Mount the layers below, to be written on; whoever fails or is cancelled leaves nothing of it."""
-        name = new_id(self._chance)
+    async def _stack(
+        self, below: Sequence[Layer], name: str = "", points: Path | None = None
+    ) -> AsyncIterator[tuple[str, Path]]:
+        """Mount the layers below, to be written on; whoever fails or is cancelled leaves nothing of it.
+
+        `points` is a folder with mount points, which lies beneath the layers.
+        """
+        name = name or new_id(self._chance)
         try:
-            rootfs = await self._images.mount_stack(below, name)
+            rootfs = await self._images.mount_stack(below, name, below=points)
             yield name, rootfs.path
         except BaseException:
             await finished(self._images.release(name))
@@ -244,6 +298,10 @@ class Executor:
         uid, gid = await asyncio.to_thread(_owner, root, user)
         job = MakeFolderJob(root=str(root), path=path, uid=max(uid, 0), gid=max(gid, 0))
         await self._images.workers.call(make_folder, job)
+
+
+def _name_of(entry: str) -> str:
+    return entry.partition("=")[0]
 
 
 def _command_of(step: Run) -> str:

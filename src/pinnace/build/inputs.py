@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinnace.base.errors import UserError
+from pinnace.build.outputs import Wanted
 from pinnace.build.plan import BuildOptions
+from pinnace.build.run_options import RunOptions
 from pinnace.dockerfile.ignore import parse_ignore
 from pinnace.dockerfile.parse import Dockerfile, parse_dockerfile
 from pinnace.oci.credentials import Keyring, nobody
@@ -24,7 +26,9 @@ class BuildRequest:
     options: BuildOptions = field(default_factory=BuildOptions)
     no_cache: bool = False
     host_ca: bool = False
+    run: RunOptions = field(default_factory=RunOptions)
     pull: bool = False
+    outputs: tuple[Wanted, ...] = ()
     keyring: Keyring = nobody
 
 

@@ -22,22 +22,26 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
+from pinnace.build.copying import CopyFacts
 from pinnace.build.emulation import check_runnable
 from pinnace.build.epoch import clamp_history
 from pinnace.build.execute import Executor, new_id
+from pinnace.build.exports import Exports
 from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
 from pinnace.build.keys import compute_key
 from pinnace.build.known import memory_path
+from pinnace.build.mount_sources import OpenMount, bring_sources, compute_content, open_mounts
+from pinnace.build.outputs import Delivered, names_of
 from pinnace.build.platforms import Platform, parse_platform
 from pinnace.build.plies import Plies, Ply, Shelf, ply_of
 from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
+from pinnace.build.results import Results
 from pinnace.build.sources import CopySource, Folder, FolderPart, LayersPart, Part, Reader
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
 from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
-from pinnace.image.views import Image
 from pinnace.oci.config import History, ImageConfig, RootFs
 
 WorkStep = Run | Copy | MakeDirectory
@@ -57,6 +61,7 @@ class Shared:
     slots: asyncio.Semaphore
     locks: KeyedLocks
     files: Path
+    exports: Exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +121,19 @@ class BuildRun:
             raise _first(failures) from None
         results = {index: task.result() for index, task in self._stages.items()}
         target = self._plan.stage(self._plan.target)
-        image = await self._write(target, results[target.index])
+        delivered = await self._deliver(target, results[target.index])
         return Built(
-            image=image.id,
-            names=self._request.names,
+            image=delivered.image,
+            manifest=delivered.manifest,
+            is_stored=delivered.is_stored,
+            names=names_of(self._request.names, self._request.outputs) if delivered.is_stored else (),
             seconds=self._shared.clock.monotonic() - began,
             stages=tuple(self._weigh(stage, results[stage.index].layers) for stage in self._plan.stages),
             cached=sum(one.cached for one in results.values()),
             steps=sum(stage.work for stage in self._plan.stages),
         )
 
-    async def _write(self, target: StagePlan, result: _StageResult) -> Image:
+    async def _deliver(self, target: StagePlan, result: _StageResult) -> Delivered:
         platform = self._platform_of(target)
         layers = await self._shelf.bring(result.layers)
         epoch = self._request.options.epoch
@@ -142,11 +149,17 @@ class BuildRun:
             rootfs=RootFs(),
             history=clamp_history(result.history, epoch),
         )
-        names = self._request.names
-        image = await self._images.write_image(config, layers, names[0] if names else None)
-        for name in names[1:]:
-            await self._images.tag(image.id, name)
-        return image
+        shared, request = self._shared, self._request
+        results = Results(
+            shared.images,
+            shared.exports,
+            shared.clock,
+            shared.chance,
+            self._lease,
+            request.keyring,
+            self._tell,
+        )
+        return await results.deliver(config, layers, request.names, request.outputs)
 
     # --- stages ------------------------------------------------------------------------------------------------------
 
@@ -196,6 +209,10 @@ class BuildRun:
                 source = await self._open_source(step, stack) if isinstance(step, Copy) else None
                 began_ns = int(self._shared.clock.now() * 1e9)
                 content = await source.digest(news) if source is not None else ""
+                mounts: tuple[OpenMount, ...] = ()
+                if isinstance(step, Run):
+                    mounts = await self._open_mounts(step, stack, news)
+                    content = compute_content(mounts)
                 key = compute_key(step, [ply.diff_id for ply in below], content, self._request.options.epoch)
                 await stack.enter_async_context(self._shared.locks.hold(key))
                 found = None if self._request.no_cache else self._shared.cache.find(key)
@@ -205,7 +222,7 @@ class BuildRun:
                     return _Done(ply_of(found.layer), found.created, cached=True)
                 layers = await self._shelf.bring(below)
                 async with self._shared.slots:
-                    return await self._make(step, layers, source, key, news, began_ns)
+                    return await self._make(step, layers, source, key, news, began_ns, mounts)
         except PinnaceError as error:
             self._tell(replace(news, state="failed"))
             raise place_error(error, step.place, self._inputs.dockerfile.source) from error
@@ -218,6 +235,7 @@ class BuildRun:
         key: str,
         news: StepNews,
         began_ns: int,
+        mounts: Sequence[OpenMount] = (),
     ) -> _Done:
         self._tell(news)
         if isinstance(step, Run) and step.platform:
@@ -226,9 +244,14 @@ class BuildRun:
         is_settled = True
         match step:
             case Run():
-                layer = await self._executor.run(
-                    step, below, lambda text: self._tell(Output(id=news.id, text=text))
+                snapshots: list[CopyFacts] = []
+                shown = await bring_sources(
+                    mounts, self._shelf.bring, lambda mount: self._snapshot(mount, began_ns, snapshots)
                 )
+                layer = await self._executor.run(
+                    step, below, lambda text: self._tell(Output(id=news.id, text=text)), shown
+                )
+                is_settled = all(facts.newest_ns <= began_ns for facts in snapshots)
             case Copy():
                 assert source is not None
                 selections = await source.selections()
@@ -247,6 +270,36 @@ class BuildRun:
             self._tell(Warned(text=f"{step.place.text}: files changed while they were copied: not cached"))
         self._tell(replace(news, state="done", seconds=seconds, bytes=layer.size))
         return _Done(ply_of(layer), created)
+
+    async def _open_mounts(self, step: Run, stack: AsyncExitStack, news: StepNews) -> tuple[OpenMount, ...]:
+        """Return what a RUN's mounts show."""
+
+        async def find_plies(content: Copy) -> Plies | None:
+            if content.image:
+                platform = parse_platform(content.platform, self._request.options.architecture)
+                return self._bases.plies(content.image, platform)
+            if content.stage >= 0:
+                return (await asyncio.shield(self._stages[content.stage])).layers
+            return None
+
+        return await open_mounts(step, news, lambda content: self._open_source(content, stack), find_plies)
+
+    async def _snapshot(self, mount: OpenMount, began_ns: int, made: list[CopyFacts]) -> Layer:
+        """Return the layer that holds what a mount shows of a folder: from the cache, or copied now."""
+        key = compute_key(mount.content, (), mount.key, self._request.options.epoch)
+        async with self._shared.locks.hold(key):
+            found = self._shared.cache.find(key)
+            if found is not None:
+                self._lease.hold(found.layer.key)
+                return found.layer
+            began = self._shared.clock.monotonic()
+            selections = await mount.source.selections()
+            layer, facts = await self._executor.copy(mount.content, (), selections, lambda size: None)
+            made += [] if mount.source.is_fixed else [facts]
+            if mount.source.is_fixed or facts.newest_ns <= began_ns:
+                seconds = self._shared.clock.monotonic() - began
+                await self._shared.cache.remember(key, layer, mount.content.place.text, seconds)
+            return layer
 
     async def _open_source(self, step: Copy, stack: AsyncExitStack) -> CopySource:
         """Return what a COPY reads from: folders, the files of another stage or image."""

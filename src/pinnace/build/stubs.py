@@ -1,6 +1,9 @@
-"""Keeps out of layers what a runtime makes in a root filesystem so that it can mount there.
+"""Keeps mount points out of layers: what a runtime needs in a root filesystem so that it can mount there.
 
-Called by `execute` before and after a command; file work, so in a thread.
+Two ways. `make` puts them into a folder that is mounted below all layers, so that the runtime finds them and nothing has to be
+made. Where a layer hides that (it deleted such a path, or leads it elsewhere by a link), the runtime makes them among what the
+command writes: `look` before and `clear` after the command take them away.
+Called by `execute`; file work, so in a thread.
 Invariant: what the command itself wrote, or what was there before, stays.
 """
 
@@ -8,36 +11,88 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pinnace.base.errors import HostError, UserError
+from pinnace.build.places import resolve_inside
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """One mount point: an absolute path, a file or a folder."""
+
+    target: str
+    is_file: bool = False
+    mode: int = 0o755
+
+
 # Mount points of every container: the files of `sandbox/compose.py`, the folders of `container/config.py`.
-STUBS = ("etc/hosts", "etc/resolv.conf", "etc/hostname", "dev", "proc", "sys", "etc")
+USUAL = (
+    *(Stub(f"/etc/{name}", is_file=True, mode=0o644) for name in ("hosts", "resolv.conf", "hostname")),
+    *(Stub(path) for path in ("/dev", "/proc", "/sys")),
+)
 
 # A folder's time is set a little after that of the file that was made in it, more on a busy machine. A command that writes
 # there so soon only loses the folder's time by that.
 MAKING_NS = 50_000_000
 
 
+def make(folder: Path, stubs: Iterable[Stub] = ()) -> None:
+    """Make the mount points in a new folder. Raises: HostError."""
+    try:
+        folder.mkdir(mode=0o755)
+        folder.chmod(0o755)
+        for stub in (*USUAL, *stubs):
+            _make(folder, stub)
+    except OSError as error:
+        raise HostError(f"{folder}: {error.strerror}", errno=error.errno) from error
+
+
+def _make(folder: Path, stub: Stub) -> None:
+    parts = [part for part in stub.target.split("/") if part]
+    place = folder
+    for number, part in enumerate(parts, 1):
+        place = place / part
+        is_last = number == len(parts)
+        with contextlib.suppress(FileExistsError):
+            if is_last and stub.is_file:
+                place.touch(0o644, exist_ok=False)
+            else:
+                place.mkdir()
+                place.chmod(stub.mode if is_last else 0o755)
+        if not is_last and not place.is_dir():
+            return  # one mount is to lie in another that is a file: the runtime tells
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a root filesystem lacked before the command, and when the folders that stubs are made in were changed."""
+    """What a root filesystem lacked before the command, and when the folders that stubs are made in were changed.
+
+    Shape: paths in the root; what lies deeper comes first.
+    """
 
     absent: tuple[str, ...]
     times: tuple[tuple[str, int, int], ...]
 
 
-def look(root: Path) -> Before:
+def look(root: Path, stubs: Iterable[Stub] = ()) -> Before:
     """Look at a root filesystem before the command."""
-    absent = tuple(stub for stub in STUBS if not os.path.lexists(root / stub))
-    folders = {os.path.dirname(stub) for stub in absent}
+    absent: set[str] = set()
+    for stub in (*USUAL, *stubs):
+        with contextlib.suppress(UserError):  # a loop of links: the runtime tells
+            real = Path(resolve_inside(str(root), stub.target))
+            while real != root and not os.path.lexists(real):
+                absent.add(str(real.relative_to(root)))
+                real = real.parent
+    folders = {os.path.dirname(path) for path in absent} - absent
     times = []
     for folder in sorted(folders):
         with contextlib.suppress(FileNotFoundError):
             info = os.stat(root / folder, follow_symlinks=False)
             times.append((folder, info.st_atime_ns, info.st_mtime_ns))
-    return Before(absent, tuple(times))
+    return Before(tuple(sorted(absent, key=lambda path: (-path.count("/"), path))), tuple(times))
 
 
 def clear(root: Path, before: Before) -> None:

@@ -34,10 +34,13 @@ class From(Instruction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Instruction):
+    """`mounts` and `devices` are the flags' values as written."""
+
     command: Command
     mounts: tuple[str, ...] = ()
-    network: str = ""
-    security: str = ""
+    network: str = "default"
+    security: str = "sandbox"
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from pinnace.container.runtime import Runtime
 from pinnace.container.signals import parse_signal, render_signal
 from pinnace.container.system import read_in_root
 from pinnace.container.users import resolve_user
-from pinnace.sandbox.compose import Surroundings, compose_container
+from pinnace.sandbox.compose import Surroundings, compose_container, merge_env
 from pinnace.sandbox.interfaces import Images
 from pinnace.sandbox.records import Records
 from pinnace.sandbox.spec import ContainerHandle, ContainerSpec, ImageDefaults
@@ -45,8 +45,13 @@ class ContainerMaker:
             created_at=self._clock.now(),
         )
 
-    async def make(self, handle: ContainerHandle, around: Surroundings) -> ContainerHandle:
-        """Make it, up to the point where its process waits to be started. Raises: UserError, HostError."""
+    async def make(
+        self, handle: ContainerHandle, around: Surroundings, secret_env: tuple[str, ...] = ()
+    ) -> ContainerHandle:
+        """Make it, up to the point where its process waits to be started. Raises: UserError, HostError.
+
+        `secret_env` is not in the handle that is returned.
+        """
         spec = handle.spec
         _check_mounts(spec)
         image = self._images.defaults(spec.image) if spec.image else ImageDefaults()
@@ -63,9 +68,10 @@ class ContainerMaker:
             devices=find_all_devices() if spec.privileged else (),
             held=self._runtime.rights.capabilities,
         )
+        secret = replace(plan.process, env=merge_env(plan.process.env, secret_env))
         created = await self._runtime.create(
             spec.id,
-            plan,
+            replace(plan, process=secret),
             folder=handle.folder,
             log_path=Path(handle.log_path),
             stdin=spec.stdin,

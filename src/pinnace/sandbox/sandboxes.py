@@ -162,16 +162,19 @@ class Sandboxes(Sessions):
 
     # containers
 
-    async def create_container(self, sandbox_id: str, spec: ContainerSpec) -> ContainerHandle:
+    async def create_container(
+        self, sandbox_id: str, spec: ContainerSpec, *, secret_env: tuple[str, ...] = ()
+    ) -> ContainerHandle:
         """Make a container that waits to be started, or return the one that is there.
 
+        `secret_env` is said to the runtime only: no record has it, so it is gone if the container is made anew.
         Raises: UserError (no such image, user or command), HostError; nothing is left then.
         """
         async with self._locks.hold(spec.id):
             present = self._containers.get(spec.id)
             if present is not None:
                 return present
-            return await self._create(sandbox_id, spec, None)
+            return await self._create(sandbox_id, spec, None, secret_env)
 
     async def recreate_container(self, container_id: str) -> ContainerHandle:
         """Make an ended container ready to be started again, with the same root filesystem and log."""
@@ -183,7 +186,11 @@ class Sandboxes(Sessions):
             return await self._create(handle.sandbox_id, handle.spec, handle)
 
     async def _create(
-        self, sandbox_id: str, spec: ContainerSpec, before: ContainerHandle | None
+        self,
+        sandbox_id: str,
+        spec: ContainerSpec,
+        before: ContainerHandle | None,
+        secret_env: tuple[str, ...] = (),
     ) -> ContainerHandle:
         sandbox = self._must_have(sandbox_id)
         if not sandbox.ready or sandbox.gone:
@@ -194,7 +201,7 @@ class Sandboxes(Sessions):
         handle = self._maker.begin(sandbox_id, spec)
         self._keep(handle)
         try:
-            handle = await self._maker.make(handle, around)
+            handle = await self._maker.make(handle, around, secret_env)
         except BaseException:
             await self._undo(self._clear(handle) if before is None else self._restore(before))
             raise

@@ -67,6 +67,23 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True, tag="explained", tag_
     lines: tuple[str, ...]
 
 
+class PushNews(msgspec.Struct, frozen=True, kw_only=True, tag="push", tag_field="type"):
+    """The image is sent to a registry ("pushing", with each layer's news), or is there ("done"): `digest` is its manifest's."""
+
+    reference: str
+    state: str
+    layer: LayerNews | None = None
+    digest: str = ""
+    seconds: float = 0.0
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True, tag="offered", tag_field="type"):
+    """The command can take an output's bytes now; `output` counts those that it asked for, from 0."""
+
+    output: int
+    token: str
+
+
 class StageWeight(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage weighs with all that is below it. Units: bytes."""
 
@@ -76,7 +93,7 @@ class StageWeight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="type"):
-    """The build is done."""
+    """The build is done. `manifest` is the digest of what was pushed or written to an archive."""
 
     image: str
     names: tuple[str, ...]
@@ -84,7 +101,9 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="t
     stages: tuple[StageWeight, ...]
     cached: int
     steps: int
+    manifest: str = ""
+    is_stored: bool = True
 
 
-News = PlanNews | StepNews | BaseNews | Output | Warned | Explained | Built
+News = PlanNews | StepNews | BaseNews | PushNews | Offered | Output | Warned | Explained | Built
 Tell = Callable[[News], None]

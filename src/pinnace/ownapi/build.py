@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from aiohttp import web
 from pinnace.base.errors import Bug, PinnaceError, UserError
 from pinnace.build.builder import Builder
 from pinnace.build.inputs import BuildRequest
+from pinnace.build.outputs import read_wanted
 from pinnace.build.plan import BuildOptions
+from pinnace.build.platforms import parse_build_platform
 from pinnace.build.progress import News
-from pinnace.image.store import host_architecture
+from pinnace.image.platforms import host_architecture
+from pinnace.ownapi.registries import read_keyring
 from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
 
 log = logging.getLogger("pinnace.ownapi")
@@ -55,13 +59,28 @@ def build_routes(builder: Builder) -> list[Route]:
         forgotten, freed = await builder.prune()
         return render_json({"forgotten": forgotten, "freed": freed})
 
-    return [Route("POST", "/build", build), Route("POST", "/build/prune", prune)]
+    async def take_result(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
+        async with aclosing(builder.exports.take(values["token"])) as pieces:
+            response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+            async for piece in pieces:
+                if not response.prepared:
+                    await response.prepare(request)  # not before: what fails at once is told as an error
+                await response.write(piece)
+            await response.write_eof()
+            return response
+
+    return [
+        Route("POST", "/build", build),
+        Route("POST", "/build/prune", prune),
+        Route("GET", "/build/results/{token}", take_result),
+    ]
 
 
 def _read_request(body: dict[str, Any]) -> BuildRequest:
     context, dockerfile = body.get("context"), body.get("dockerfile")
     if not isinstance(context, str) or not isinstance(dockerfile, str):
         raise UserError("a build needs a context and a Dockerfile")
+    here = host_architecture()
     return BuildRequest(
         Path(context),
         Path(dockerfile),
@@ -70,8 +89,12 @@ def _read_request(body: dict[str, Any]) -> BuildRequest:
             target=body.get("target", ""),
             build_args=dict(body.get("build_args", {})),
             labels=dict(body.get("labels", {})),
-            architecture=host_architecture(),
+            architecture=here,
+            platform=str(parse_build_platform(body.get("platforms", ()), here)),
         ),
         no_cache=bool(body.get("no_cache")),
         host_ca=bool(body.get("host_ca")),
+        pull=bool(body.get("pull")),
+        keyring=read_keyring(body),
+        outputs=read_wanted(body.get("outputs", [])),
     )

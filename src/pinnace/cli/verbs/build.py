@@ -7,11 +7,16 @@ import sys
 
 import click
 
-from pinnace.base.errors import UserError
+from pinnace.base.errors import PinnaceError, UserError
+from pinnace.cli.build_results import Receiver, read_outputs
 from pinnace.cli.build_view.choose import choose_mode
 from pinnace.cli.build_view.show import show_build
 from pinnace.cli.client import Client
+from pinnace.cli.credentials import Credentials
+from pinnace.cli.output import say
 from pinnace.cli.units import render_size
+
+EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the environment where it is set
 
 
 @click.command("build")
@@ -32,6 +37,22 @@ from pinnace.cli.units import render_size
     "--progress", default="", metavar="WAY", help="How it is shown: auto, plain, tty, quiet or rawjson."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
+@click.option(
+    "--pull", is_flag=True, help="Ask the registries for the base images, also those that are here."
+)
+@click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="What the image is made for.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="WHAT",
+    help="What becomes of it: a folder, type=tar,…",
+)
+@click.option("--push", is_flag=True, help="Push the image; short for --output type=registry.")
+@click.option("--load", is_flag=True, hidden=True)
+@click.option("--iidfile", default="", metavar="FILE", help="Write the image's id to a file.")
+@click.option("--metadata-file", default="", metavar="FILE", help="Write what came of it to a file, as JSON.")
 def build_command(
     context: str,
     names: tuple[str, ...],
@@ -44,6 +65,13 @@ def build_command(
     explain: bool,
     progress: str,
     quiet: bool,
+    pull: bool,
+    platforms: tuple[str, ...],
+    outputs: tuple[str, ...],
+    push: bool,
+    load: bool,
+    iidfile: str,
+    metadata_file: str,
 ) -> int:
     """Build an image from a Dockerfile."""
     folder = os.path.abspath(context)
@@ -57,9 +85,16 @@ def build_command(
         "no_cache": no_cache,
         "host_ca": host_ca,
         "explain": explain,
+        "pull": pull,
+        "platforms": list(platforms) or _default_platforms(),
+        "credentials": _find_credentials(),
     }
+    client = Client()
+    wanted = read_outputs(outputs, push=push, load=load)
+    body["outputs"] = [output.describe() for output in wanted]
+    receiver = Receiver(client, wanted, iidfile=iidfile, metadata_file=metadata_file)
     mode = choose_mode(progress, os.environ, is_terminal=sys.stderr.isatty(), is_quiet=quiet)
-    news = Client().open("POST", "/pinnace/v1/build", body).lines()
+    news = receiver.filter(client.open("POST", "/pinnace/v1/build", body).lines())
     show_build(news, mode, " ".join(names) or "an image", os.environ)
     return 0
 
@@ -76,9 +111,24 @@ def prune_command() -> None:
     print(f"Forgot {done['forgotten']} cached steps, reclaimed {render_size(done['freed'])}")
 
 
+def _default_platforms() -> list[str]:
+    """Return what DOCKER_DEFAULT_PLATFORM says. Source: docker build, --platform."""
+    default = os.environ.get("DOCKER_DEFAULT_PLATFORM", "")
+    return [default] if default else []
+
+
+def _find_credentials() -> dict[str, dict[str, str]]:
+    """Return the person's credentials; without them a build may still need none."""
+    try:
+        return Credentials().find_all()
+    except PinnaceError as error:
+        say(f"warning: building without registry credentials: {error.message}")
+        return {}
+
+
 def _read_args(items: tuple[str, ...]) -> dict[str, str]:
     """Return the build args; one without a value takes it from the environment, as with Docker."""
-    values = {}
+    values = {name: os.environ[name] for name in (EPOCH_ARG,) if os.environ.get(name)}
     for item in items:
         name, equals, value = item.partition("=")
         if equals:

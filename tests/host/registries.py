@@ -33,7 +33,7 @@ from typing import Any
 import pytest
 
 from pinnace.image.registry.settings import Patience, RegistrySettings
-from pinnace.image.store import host_architecture
+from pinnace.image.platforms import host_architecture
 from pinnace.oci import media_types
 from pinnace.oci.credentials import Credential, Keyring
 from tests.host.registry_certs import Pair, make_authority, make_certificate

@@ -37,7 +37,12 @@ class ApiNames:
         return tuple(_from_object(found) for found in self._api.list(IMAGE))
 
     async def set(self, name: NamedImage) -> None:
-        spec = ImageSpec(reference=name.reference, image_id=name.image_id, manifest=name.manifest or "")
+        spec = ImageSpec(
+            reference=name.reference,
+            image_id=name.image_id,
+            manifest=name.manifest or "",
+            digest=name.digest or "",
+        )
         key = object_name(name.reference)
         if self._api.find(IMAGE, "", key) is None:
             try:
@@ -68,4 +73,5 @@ def object_name(reference: str) -> str:
 
 def _from_object(found: ImageObject) -> NamedImage:
     manifest = Digest(found.spec.manifest) if found.spec.manifest else None
-    return NamedImage(found.spec.reference, Digest(found.spec.image_id), manifest)
+    digest = Digest(found.spec.digest) if found.spec.digest else None
+    return NamedImage(found.spec.reference, Digest(found.spec.image_id), manifest, digest)

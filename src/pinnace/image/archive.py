@@ -14,9 +14,18 @@ from dataclasses import dataclass
 import msgspec
 
 from pinnace.base.errors import UserError
+from pinnace.image.registry.platforms import choose_manifest
 from pinnace.oci.config import decode, encode
 from pinnace.oci.digest import Digest, digest_of, hex_of
-from pinnace.oci.manifest import Descriptor, Index, Manifest, decode_index, decode_manifest, kind_of_manifest
+from pinnace.oci.manifest import (
+    Descriptor,
+    Index,
+    Manifest,
+    Platform,
+    decode_index,
+    decode_manifest,
+    kind_of_manifest,
+)
 from pinnace.oci.media_types import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from pinnace.oci.reference import Reference, parse_reference
 
@@ -89,12 +98,15 @@ def blob_name(digest: Digest) -> str:
     return f"blobs/sha256/{hex_of(digest)}"
 
 
-def find_images(documents: Mapping[str, bytes]) -> tuple[FoundImage, ...]:
-    """Return the images of an archive from its small members. Raises: UserError when it is none of ours or Docker's."""
+def find_images(documents: Mapping[str, bytes], wanted: Platform) -> tuple[FoundImage, ...]:
+    """Return the images of an archive from its small members; of an index of platforms, the one that fits `wanted` best.
+
+    Raises: UserError when it is none of ours or Docker's; ApiError (NotFound) when an index has nothing for `wanted`.
+    """
     if "manifest.json" in documents:
         return _find_docker(documents["manifest.json"])
     if "index.json" in documents:
-        return _find_oci(documents)
+        return _find_oci(documents, wanted)
     raise UserError(
         "the archive has neither manifest.json nor index.json: it holds no images",
         hint="a root file system is brought in with: pinnace import FILE NAME:TAG",
@@ -127,14 +139,15 @@ def _find_docker(data: bytes) -> tuple[FoundImage, ...]:
     )
 
 
-def _find_oci(documents: Mapping[str, bytes]) -> tuple[FoundImage, ...]:
+def _find_oci(documents: Mapping[str, bytes], wanted: Platform) -> tuple[FoundImage, ...]:
     found: dict[Digest, FoundImage] = {}
-    for entry in _manifests_of(documents, "index.json"):
-        manifest = decode_manifest(
-            _member(documents, entry.digest), where=f"the archive's manifest {entry.digest}"
-        )
-        known = found.get(entry.digest)
-        found[entry.digest] = FoundImage(
+    for entry in decode_index(documents["index.json"], where="the archive's index.json").manifests:
+        if entry.platform is not None and entry.platform.os == "unknown":
+            continue  # an attestation: words about an image
+        digest = _choose(documents, entry, wanted, depth=0)
+        manifest = decode_manifest(_member(documents, digest), where=f"the archive's manifest {digest}")
+        known = found.get(digest)
+        found[digest] = FoundImage(
             blob_name(manifest.config.digest),
             tuple(blob_name(layer.digest) for layer in manifest.layers),
             (*(known.references if known else ()), *_references(entry)),
@@ -142,15 +155,17 @@ def _find_oci(documents: Mapping[str, bytes]) -> tuple[FoundImage, ...]:
     return tuple(found.values())
 
 
-def _manifests_of(documents: Mapping[str, bytes], name: str) -> list[Descriptor]:
-    manifests = []
-    for entry in decode_index(documents[name], where=f"the archive's {name}").manifests:
-        data = _member(documents, entry.digest)
-        if kind_of_manifest(data, entry.media_type, where=f"the archive's manifest {entry.digest}") is Index:
-            manifests += _manifests_of(documents, blob_name(entry.digest))
-        else:
-            manifests.append(entry)
-    return manifests
+def _choose(documents: Mapping[str, bytes], entry: Descriptor, wanted: Platform, *, depth: int) -> Digest:
+    """Return the manifest that an entry leads to, through indexes of platforms."""
+    where = f"the archive's manifest {entry.digest}"
+    data = _member(documents, entry.digest)
+    if kind_of_manifest(data, entry.media_type, where=where) is not Index:
+        return entry.digest
+    if depth >= LINKS_MAX:
+        raise UserError(f"{where} is an index of indexes of indexes without an end")
+    name = next((str(one) for one in _references(entry)), entry.digest)
+    inner = choose_manifest(decode_index(data, where=where).manifests, wanted, name)
+    return _choose(documents, inner, wanted, depth=depth + 1)
 
 
 def _member(documents: Mapping[str, bytes], digest: Digest) -> bytes:

@@ -86,6 +86,11 @@ class Catalog:
             )
         return self.image(fitting[0]) if fitting else None
 
+    def origin(self, text: str) -> Digest | None:
+        """Return what a name stands for in its registry, as far as we know; None for one that was made here."""
+        name = self._find_name(text)
+        return None if name is None else name.digest
+
     def named(self, text: str) -> Reference | None:
         """Return the reference by which `resolve` found an image; None when it was by id."""
         return parse_reference(text) if self._find_name(text) is not None else None
@@ -141,7 +146,7 @@ class Catalog:
             return found
         # NAME@DIGEST: whatever tag stands before it, the digest decides
         for name in self._names.list():
-            fits = reference.digest in (name.manifest, name.image_id) and not is_digest(name.reference)
+            fits = reference.digest in (name.digest, name.manifest, name.image_id) and not is_digest(name.reference)
             if fits and parse_reference(name.reference).name == reference.name:
                 return name
         return None
@@ -170,13 +175,13 @@ class Catalog:
 
 
 def _digests(names: list[NamedImage]) -> tuple[tuple[str, Digest], ...]:
-    """Return the repositories that an image came from or went to, with its manifest there."""
+    """Return the repositories that an image came from or went to, with what it is known by there."""
     return tuple(
         sorted(
             {
-                (parse_reference(name.reference).familiar_name, name.manifest)
+                (parse_reference(name.reference).familiar_name, name.digest)
                 for name in names
-                if name.manifest is not None and not is_digest(name.reference)
+                if name.digest is not None and not is_digest(name.reference)
             }
         )
     )

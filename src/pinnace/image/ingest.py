@@ -242,6 +242,26 @@ class Ingest:
             await self._give_up(path)
         return kept
 
+    # --- layers that a registry sends (see registry/pulls.py) ---------------------------------------------------------
+
+    async def begin(self) -> Path:
+        """Return a directory with an empty tree, on the store's file system; hand it to `keep` or `give_up`."""
+        return await uninterrupted(self._layers.begin_tree)
+
+    async def keep_blob(self, file: Path, digest: Digest, lease: Lease | None) -> None:
+        """Give a complete and verified file its name."""
+        self._leases.hold(lease, digest)
+        async with self.placing:
+            await uninterrupted(self._blobs.adopt, file, digest)
+
+    async def keep(self, path: Path, layer: Layer, lease: Lease | None) -> Layer:
+        """Give the tree in `path` its name as a layer; return the one that has it now."""
+        return await self._keep(path, layer, lease)
+
+    async def give_up(self, path: Path) -> None:
+        """Throw away what `begin` gave; fine if it is gone."""
+        await self._give_up(path)
+
     @contextlib.asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """Yield an empty directory on the store's file system, which is thrown away afterwards."""

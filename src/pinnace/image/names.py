@@ -15,12 +15,14 @@ from pinnace.oci.digest import Digest
 class NamedImage(msgspec.Struct, frozen=True):
     """One name. `reference` is the whole one (docker.io/library/a:v1), or the image's id for an image without names.
 
-    `manifest` is the manifest that the image came with from a registry, if it did.
+    `manifest` is the manifest that the image came with from a registry, or went to one with, if it did. `digest` is what
+    this very name stands for in its registry, as far as we know: that manifest, or the index that led to it.
     """
 
     reference: str
     image_id: Digest
     manifest: Digest | None = None
+    digest: Digest | None = None
 
 
 class ImageNames(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -32,7 +31,9 @@ from pinnace.image.layers import Layer, Layers, read_boot_id
 from pinnace.image.layout import Layout
 from pinnace.image.leases import Lease, Leases
 from pinnace.image.names import ImageNames, NamedImage
+from pinnace.image.platforms import check_platform, host_architecture
 from pinnace.image.registry.news import OnNews, Pulled, Pushed, Remote
+from pinnace.image.registry.platforms import parse_platform
 from pinnace.image.registry.registries import Registries
 from pinnace.image.registry.settings import RegistrySettings
 from pinnace.image.removal import InUse, Removal, in_use_by_nobody, plan_removal
@@ -40,7 +41,7 @@ from pinnace.image.rootfs import Rootfs, RootfsRecord, RootfsStore, keys_of, use
 from pinnace.image.threads import uninterrupted
 from pinnace.image.transfer import Transfer
 from pinnace.image.trash import Trash
-from pinnace.image.views import Image
+from pinnace.image.views import Image, LoadedImage
 from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.config import ContainerConfig, History, ImageConfig, RootFs, encode
 from pinnace.oci.credentials import Credential, Keyring, nobody
@@ -49,9 +50,6 @@ from pinnace.oci.manifest import Descriptor
 from pinnace.oci.reference import parse_reference
 
 log = logging.getLogger("pinnace.image")
-
-# Source: Go's GOARCH names, as OCI image-spec v1.1, config.md asks for.
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 Roots = Callable[[], Iterable[Digest]]
 
@@ -111,6 +109,10 @@ class ImageStore:
         """Return the image that a name, an id or the start of an id means."""
         return self.catalog.resolve(text)
 
+    def origin(self, text: str) -> Digest | None:
+        """Return the digest by which a registry knows a name; None for a name that was made here, and for an id."""
+        return self.catalog.origin(text)
+
     def require(self, text: str) -> Image:
         """Return the image that a person means. Raises: ApiError (NotFound)."""
         return self.catalog.require(text)
@@ -154,24 +156,27 @@ class ImageStore:
         changes: Sequence[str] = (),
         *,
         message: str = "",
+        platform: str = "",
         on_progress: OnProgress | None = None,
     ) -> Image:
         """Make an image of a root file system's tar, from a file or a stream; packed or not.
 
-        Raises: UserError (a bad archive, reference or change), HostError.
+        `platform`: what the image says it is for (OS/ARCH[/VARIANT]), if not this machine. Raises: UserError (a bad archive, reference or change), HostError.
         Example: import_tar(Path("rootfs.tar"), "my-base:v1", ['CMD ["bash"]'])
         """
         if reference is not None:
             parse_reference(reference)
         container = apply_changes(ContainerConfig(), changes)
+        made_for = parse_platform(platform, host_architecture())
         with self.lease(f"import {reference or ''}") as lease:
             layer = await self.ingest.import_archive(source, lease, on_progress)
             now = render_micro_time(self._clock.now())
             origin = str(source) if isinstance(source, Path) else "-"
             config = ImageConfig(
                 created=now,
-                architecture=host_architecture(),
-                os="linux",
+                architecture=made_for.architecture,
+                os=made_for.os,
+                variant=made_for.variant if platform else "",
                 config=container,
                 rootfs=RootFs(),
                 history=(History(created=now, comment=message or f"Imported from {origin}"),),
@@ -192,15 +197,16 @@ class ImageStore:
         return await self._name_image(encode(config), config, layers, (full,) if full else ())
 
     async def save(
-        self, texts: Sequence[str], on_progress: OnProgress | None = None
+        self, texts: Sequence[str], on_progress: OnProgress | None = None, *, platform: str = ""
     ) -> AsyncGenerator[bytes, None]:
         """Yield an archive of images, by name or id, that `docker load`, skopeo and `load` take.
 
-        Raises: ApiError (NotFound) before anything is yielded; HostError.
+        Raises: ApiError (NotFound; also of a `platform` that an image isn't for) before anything is yielded; HostError.
         """
         images = []
         with self.lease("save") as lease:
             for image, references in self.catalog.chosen(texts):
+                check_platform(image, platform)
                 lease.hold(image.id)
                 images.append((image.id, self.catalog.layers(image.config), references))
             async with aclosing(self.transfer.save(images, on_progress)) as pieces:
@@ -208,20 +214,24 @@ class ImageStore:
                     yield data
 
     async def load(self, source: Source, on_progress: OnProgress | None = None) -> tuple[Image, ...]:
+        """Bring in all images of an archive. Raises: what `load_named` raises."""
+        return tuple(one.image for one in await self.load_named(source, on_progress))
+
+    async def load_named(
+        self, source: Source, on_progress: OnProgress | None = None, *, platform: str = ""
+    ) -> tuple[LoadedImage, ...]:
         """Bring in all images of an archive (docker-archive or OCI layout) under the names that it gives them.
 
-        Raises: UserError (a bad archive), HostError; then no image of it has got a name.
+        With `platform`, only those for it. Raises: UserError (a bad archive), HostError; then no image of it has got a name.
         """
         with self.lease("load") as lease:
-            loaded = await self.transfer.load(source, lease, on_progress)
-            return tuple(
-                [
-                    await self._name_image(one.data, one.config, one.layers, tuple(map(str, one.references)))
-                    for one in loaded
-                ]
-            )
-
-    # --- registries --------------------------------------------------------------------------------------------------
+            loaded = await self.transfer.load(source, lease, platform, on_progress)
+            done = []
+            for one in loaded:
+                names = tuple(map(str, one.references))
+                image = await self._name_image(one.data, one.config, one.layers, names)
+                done.append(LoadedImage(image, tuple(ref.familiar for ref in one.references)))
+            return tuple(done)
 
     async def pull(
         self,
@@ -378,7 +388,13 @@ class ImageStore:
         removed, freed = await self.collect()
         return Removal(tuple(ref.familiar for image in gone for ref in image.references), removed, freed)
 
-    async def _set_name(self, reference: str, image_id: Digest, manifest: Digest | None = None) -> None:
+    async def _set_name(
+        self,
+        reference: str,
+        image_id: Digest,
+        manifest: Digest | None = None,
+        digest: Digest | None = None,
+    ) -> None:
         """Let a reference stand for an image; the image that loses its only name by that becomes nameless."""
         before = self._names.get(reference)
         if before is not None and before.image_id != image_id and not is_digest(reference):
@@ -387,7 +403,7 @@ class ImageStore:
                 await self._names.set(NamedImage(before.image_id, before.image_id, before.manifest))
         if is_digest(reference) and any(name.image_id == image_id for name in self._names.list()):
             return
-        await self._names.set(NamedImage(reference, image_id, manifest))
+        await self._names.set(NamedImage(reference, image_id, manifest, digest))
         if not is_digest(reference) and self._names.get(image_id) is not None:
             await self._names.delete(image_id)
 
@@ -414,6 +430,7 @@ class ImageStore:
     def _current_roots(self) -> set[Digest]:
         named = self._names.list()
         roots = {name.image_id for name in named} | {name.manifest for name in named if name.manifest}
+        roots |= {name.digest for name in named if name.digest}
         records = self.roots.records()
         roots |= used_layers(records) | {record.image_id for record in records if record.image_id}
         roots |= self._leases.held()
@@ -495,9 +512,3 @@ class ImageStore:
         for target in mounts.mounts_below(str(self._layout.root)):
             with suppress(PinnaceError):
                 mounts.unmount(target)
-
-
-def host_architecture() -> str:
-    """Return this machine's architecture in OCI's words. Example: "amd64"."""
-    machine = platform.machine()
-    return ARCHITECTURES.get(machine, machine)

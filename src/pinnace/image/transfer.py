@@ -21,6 +21,8 @@ from pinnace.image.feed import drained_pipe
 from pinnace.image.ingest import Ingest, Source
 from pinnace.image.layers import Layer, Layers
 from pinnace.image.leases import Lease
+from pinnace.image.platforms import host_architecture, is_for
+from pinnace.image.registry.platforms import parse_platform
 from pinnace.image.threads import uninterrupted
 from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.config import ImageConfig, decode_config
@@ -81,28 +83,41 @@ class Transfer:
             async for data in pieces:
                 yield data
 
-    async def load(self, source: Source, lease: Lease, on_progress: OnProgress | None = None) -> list[Loaded]:
-        """Read an archive; its layers are in the store then, held by `lease`. Raises: UserError, HostError."""
+    async def load(
+        self, source: Source, lease: Lease, platform: str = "", on_progress: OnProgress | None = None
+    ) -> list[Loaded]:
+        """Read an archive; the layers of its images (for a platform, if one is given) are in the store then, held by `lease`.
+
+        Raises: UserError, HostError.
+        """
         async with self._ingest.folder() as folder, self._ingest.readable(source) as name:
             job = archive_jobs.ReadJob(source=name, folder=str(folder))
             result = await self._workers.call(archive_jobs.read_archive, job, on_progress)
             members = {member.name: member for member in result.members}
             documents = await uninterrupted(_read_documents, result.members)
-            return [
-                await self._load_image(found, members, result.links, lease, on_progress)
-                for found in find_images(documents)
-            ]
+            wanted = parse_platform(platform, host_architecture())
+            loaded = []
+            for found in find_images(documents, wanted):
+                data = await uninterrupted(Path(_find(members, result.links, found.config).file).read_bytes)
+                config = decode_config(data, where=f"the archive's {found.config}")
+                if not platform or is_for(config, wanted):
+                    loaded.append(
+                        await self._load_image(found, data, config, members, result.links, lease, on_progress)
+                    )
+            if not loaded:
+                raise UserError(f"the archive has no image for {platform or 'any platform'}")
+            return loaded
 
     async def _load_image(
         self,
         found: FoundImage,
+        data: bytes,
+        config: ImageConfig,
         members: dict[str, ReadMember],
         links: dict[str, str],
         lease: Lease,
         on_progress: OnProgress | None,
     ) -> Loaded:
-        data = await uninterrupted(Path(_find(members, links, found.config).file).read_bytes)
-        config = decode_config(data, where=f"the archive's {found.config}")
         diff_ids = config.rootfs.diff_ids
         if len(diff_ids) != len(found.layers):
             raise UserError(

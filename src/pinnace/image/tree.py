@@ -162,6 +162,12 @@ class Tree:
         finally:
             os.close(keep)
 
+    def take_after_parents(self, path: bytes) -> None:
+        """Give a directory that is there the owner and mode that it has in the layers below. Raises: OSError."""
+        fd, name = self.locate(path)
+        if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+            self._take_after_parents(path, fd, name)
+
     def _make(self, path: bytes, depth: int) -> int:
         """Make a directory and those above it; a link that leads to nothing is followed inside the root, and its end made."""
         if depth > LINKS_MAX:

@@ -87,6 +87,8 @@ class _Unpacker:
             if progress is not None and not done.entries % PROGRESS_EVERY:
                 progress(done.entries, self._reader.position)
         self._set_directory_times()
+        # a directory that the archive listed after all depends on nothing below
+        self._tree.implied = [path for path in self._tree.implied if path not in self._times]
         return done
 
     def _add(self, entry: Entry) -> None:

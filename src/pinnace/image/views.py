@@ -42,6 +42,14 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image that came out of an archive, and the names (as people write them) that the archive gave it."""
+
+    image: Image
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of `images`: an image has one for each of its names."""
 

@@ -16,6 +16,7 @@ class ImageSpec(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
     reference: str = _field(default_factory=str)
     image_id: str = _field(default_factory=str, name="imageID")
     manifest: str = ""
+    digest: str = ""
 
 
 class Image(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):

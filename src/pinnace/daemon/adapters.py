@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pinnace.image.store import ImageStore
 from pinnace.network import Network
-from pinnace.node.host import LocalImage
+from pinnace.node.images import LocalImage
 from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.spec import Address, ImageDefaults
 
@@ -39,7 +39,9 @@ class SandboxImages:
         image = self._store.resolve(reference)
         if image is None:
             parse_reference(reference)
-        return None if image is None else LocalImage(image.id, image.config.config.user)
+        if image is None:
+            return None
+        return LocalImage(image.id, image.config.config.user, self._store.origin(reference) or "")
 
 
 class SandboxNetwork:

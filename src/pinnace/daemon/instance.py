@@ -19,6 +19,7 @@ from pinnace.api.settings import ApiSettings
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.base.errors import UserError
+from pinnace.base.person import docker_config_of
 from pinnace.base.settings import Settings
 from pinnace.build.builder import Builder
 from pinnace.controllers.ensure import ensure_cluster_objects
@@ -27,12 +28,15 @@ from pinnace.controllers.table import build_controllers
 from pinnace.daemon.folders import prepare_folders, remember_settings
 from pinnace.daemon.host import build_host, find_image_uses
 from pinnace.daemon.housekeeping import Housekeeping
+from pinnace.daemon.keyring import PersonKeyring
 from pinnace.daemon.lock import InstanceLock
 from pinnace.daemon.owner import find_person, kubeconfig_of
 from pinnace.daemon.takeover import wait_for_lock
 from pinnace.engine.engine import Engine
 from pinnace.engine.queries import Queries
+from pinnace.engine.snapshots import Snapshots
 from pinnace.engine.specs import NetworkFacts
+from pinnace.image.removal import InUse
 from pinnace.kube.quantity import cpu_milli, to_bytes
 from pinnace.kubeapi import pki
 from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, write_kubeconfig
@@ -45,6 +49,7 @@ from pinnace.network.proxy import ServiceProxy
 from pinnace.node.agent import AgentSettings, NodeAgent
 from pinnace.node.environment import NodeFacts
 from pinnace.node.host import HostMachine
+from pinnace.node.host_images import HostImages
 from pinnace.node.registration import (
     NodeDescription,
     NodeRegistration,
@@ -55,8 +60,10 @@ from pinnace.node.registration import (
 from pinnace.node.specs import DnsFacts
 from pinnace.node.streams import PodStreams
 from pinnace.node.usage import CgroupUsage
+from pinnace.ownapi.archives import archive_routes
 from pinnace.ownapi.build import build_routes
 from pinnace.ownapi.containers import container_routes
+from pinnace.ownapi.disk import disk_routes
 from pinnace.ownapi.images import image_routes
 from pinnace.ownapi.instance import instance_routes
 from pinnace.ownapi.registries import registry_routes
@@ -152,7 +159,6 @@ class Instance:
         machine = HostMachine(
             api,
             host.sandboxes,
-            host.sandbox_images.find,
             proxy,
             clock,
             home=settings.home_path,
@@ -169,10 +175,14 @@ class Instance:
             home=settings.home_path,
             network=lambda: NetworkFacts(dns_ip, gateway, dns_facts().host_resolv_conf),
         )
+        keyring = PersonKeyring(self._person, docker_config_of(self._person))
+        pod_images = HostImages(api, host.sandbox_images.find, host.images.pull, keyring.find_store, clock)
         queries = Queries(engine.book, engine.maker, host.sandboxes, host.images)
+        snapshots = Snapshots(engine.book, host.images, clock)
         agent = NodeAgent(
             api,
             machine,
+            pod_images,
             clock,
             Chance(),
             AgentSettings(settings.node, node.host_ip),
@@ -199,10 +209,13 @@ class Instance:
         await builder.start()
 
         world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
+        in_use: InUse = lambda image: find_image_uses(host, engine, image)  # noqa: E731
         router = Router(
             [
                 *instance_routes(self.describe),
-                *image_routes(host.images, lambda image: find_image_uses(host, engine, image)),
+                *image_routes(host.images, in_use),
+                *archive_routes(host.images, snapshots),
+                *disk_routes(host.images, in_use, engine, queries, snapshots, builder),
                 *registry_routes(host.images),
                 *container_routes(engine, queries),
                 *build_routes(builder),

@@ -28,13 +28,25 @@ from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Container, ObjectReference, Pod
 from pinnace.node.book import PodBook
 from pinnace.node.drains import Drains
-from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, all_containers
+from pinnace.node.facts import (
+    ContainerFacts,
+    ContainerState,
+    Ending,
+    PodFacts,
+    PodImage,
+    Problem,
+    all_containers,
+)
 from pinnace.node.following import Following
 from pinnace.node.lifecycle import (
+    PULL_BACKOFF,
+    PULL_ERROR,
+    BackOffPull,
     Drain,
     KillContainer,
     MakeSandbox,
     Plan,
+    PodState,
     PrepareVolumes,
     ReleaseSandbox,
     RemovePod,
@@ -43,10 +55,11 @@ from pinnace.node.lifecycle import (
     StopContainer,
     plan_pod,
 )
-from pinnace.node.machine import Ended, PodMachine, StartFailure
+from pinnace.node.machine import Ended, PodImages, PodMachine, StartFailure
 from pinnace.node.prober import ProbeChange, Prober
 from pinnace.node.probes import ProbeKind, probes_of
-from pinnace.node.sources import lacks_image, mounts_source, reads_source
+from pinnace.node.pulls import Pulls
+from pinnace.node.sources import lacks_image, mounts_source, pulls_with, reads_source, wants_image
 from pinnace.node.status import compute_status, shows_back_off
 
 log = logging.getLogger("pinnace.node")
@@ -55,6 +68,10 @@ WORKERS = 8
 EXITS_RETRY_S = 1.0
 REMOVAL_RETRY_S = 5.0
 COMPONENT = "kubelet"  # the name that Kubernetes' events carry
+# A pod that is in one of these states starts nothing any more.
+NO_MORE_STARTS = (PodState.FINISHED, PodState.DRAINING, PodState.STOPPING, PodState.REMOVING)
+# What the Failed event of a reason is called instead. Source: pkg/kubelet/events and pkg/kubelet/images.
+FAILURE_EVENTS = {"InvalidImageName": "InspectFailed", "ErrImageNeverPull": "ErrImageNeverPull"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,7 @@ class NodeAgent:
         self,
         api: Api,
         machine: PodMachine,
+        images: PodImages,
         clock: Clock,
         chance: Chance,
         settings: AgentSettings,
@@ -80,6 +98,7 @@ class NodeAgent:
     ) -> None:
         self._api = api
         self._machine = machine
+        self._images = images
         self._clock = clock
         self._settings = settings
         self._tasks = Tasks("node", on_failure)
@@ -87,12 +106,14 @@ class NodeAgent:
         self._prober = Prober(clock, chance, self._tasks, self._probed)
         self._recording = KeyedLocks()
         self._drains = Drains(machine, clock, self._tasks, self._drained)
+        self._pulls = Pulls(images, self._tasks, self._tell_of, self._pulled)
         self._following = Following(api, clock, self._tasks, self._look_at_all)
         self.book = PodBook()
         self._doers: dict[type[Any], Callable[[Pod, Any], Awaitable[bool]]] = {
             MakeSandbox: self._make_sandbox,
             PrepareVolumes: self._prepare_volumes,
             StartContainer: self._start_container,
+            BackOffPull: self._back_off_pull,
             StopContainer: self._stop_container,
             KillContainer: self._kill_container,
             Drain: self._drain,
@@ -170,6 +191,10 @@ class NodeAgent:
                 self.book.change(uid, lambda f: replace(f, volumes_ready=False, volumes_problem=None))
                 self._queue.add(uid)
             readers = {c.name for c in all_containers(pod) if reads_source(c, kind, meta.name)}
+            if kind == "Secret" and pulls_with(pod, meta.name):
+                readers |= {
+                    c.name for c in self.book.facts[uid].containers.values() if lacks_image(c.problem)
+                }
             if self.book.eased(uid, lambda c, readers=readers: c.name in readers):  # type: ignore[misc]
                 self._queue.add(uid)
 
@@ -177,8 +202,10 @@ class NodeAgent:
         """An image has come: who lacked one is tried again."""
         if change.type == "DELETED":
             return
-        for uid in tuple(self.book.pods):
-            if self.book.eased(uid, lambda c: lacks_image(c.problem)):
+        reference = change.object.spec.reference
+        for uid, pod in tuple(self.book.pods.items()):
+            wanting = {c.name for c in all_containers(pod) if wants_image(c, reference)}
+            if self.book.eased(uid, lambda c, w=wanting: c.name in w and lacks_image(c.problem)):  # type: ignore[misc]
                 self._queue.add(uid)
 
     async def _follow_exits(self) -> None:
@@ -287,6 +314,8 @@ class NodeAgent:
             if pod is None or facts is None:
                 return None
             plan = plan_pod(pod, facts, self._clock.now())
+            if plan.state in NO_MORE_STARTS:
+                self._pulls.cancel(uid)
             went_on = await self._carry_out(pod, plan)
             await self._write_status(uid)
             if not went_on:
@@ -357,14 +386,14 @@ class NodeAgent:
         field = _field_of(pod, name)
         ip = self.book.facts[uid].ip
         try:
-            started = await self._machine.start_container(pod, container, step.attempt, ip)
+            image = self.book.facts[uid].container(name).image or self._images.find(container)
+            if image is None:
+                self.book.change_container(uid, name, lambda c: replace(c, pulling=True))
+                self._pulls.ensure(pod, container, step.attempt)
+                return True
+            started = await self._machine.start_container(pod, container, step.attempt, ip, image)
         except StartFailure as failure:
-            problem = self.book.stumbled(uid, name, failure.reason, failure.message, self._clock.now())
-            words = f"Error: {failure.message}" if failure.reason.startswith("Create") else failure.message
-            self._event(pod, "Warning", "Failed", words, field=field)
-            if problem.failures > 1 and failure.backoff_reason:
-                again = replace(problem, reason=failure.backoff_reason)
-                self.book.change_container(uid, name, lambda c: replace(c, problem=again))
+            self._stumble(pod, container, failure)
             return True
         probes = probes_of(container)
         hook = container.lifecycle is not None and container.lifecycle.post_start is not None
@@ -373,13 +402,14 @@ class NodeAgent:
             name,
             step.attempt,
             started.container_id,
-            started.image_id,
+            image.shown_id,
             self._clock.now(),
             ready=ProbeKind.READINESS not in probes,
             up=ProbeKind.STARTUP not in probes,
             starting=hook,
         )
-        self._event(pod, "Normal", "Pulled", started.pulled, field=field)
+        if not image.pulled:  # else it was told when it came
+            self._event(pod, "Normal", "Pulled", image.told, field=field)
         self._event(pod, "Normal", "Created", f"Container created: {name}", field=field)
         self._event(pod, "Normal", "Started", f"Container started: {name}", field=field)
         ending = self.book.facts[uid].container(name).ending
@@ -392,6 +422,53 @@ class NodeAgent:
         else:
             self._watch_probes(pod, container, step.attempt, ip, started=False)
         return True
+
+    def _stumble(self, pod: Pod, container: Container, failure: StartFailure) -> None:
+        """Note, and tell, why a container can't start now."""
+        uid, name, field = pod.metadata.uid, container.name, _field_of(pod, container.name)
+        self.book.stumbled(uid, name, failure.reason, failure.message, self._clock.now())
+        if failure.reason == PULL_ERROR:
+            words = f'Failed to pull image "{container.image}": {failure.message}'
+            self._event(pod, "Warning", "Failed", words, field=field)
+            self._event(pod, "Warning", "Failed", f"Error: {PULL_ERROR}", field=field)
+        elif failure.reason in FAILURE_EVENTS:
+            self._event(pod, "Warning", FAILURE_EVENTS[failure.reason], failure.message, field=field)
+            self._event(pod, "Warning", "Failed", f"Error: {failure.reason}", field=field)
+        else:
+            words = f"Error: {failure.message}" if failure.reason.startswith("Create") else failure.message
+            self._event(pod, "Warning", "Failed", words, field=field)
+
+    def _pulled(self, pod: Pod, container: Container, attempt: int, ended: PodImage | StartFailure) -> None:
+        """A pull has ended: its container can start, or waits."""
+        uid, name = pod.metadata.uid, container.name
+        self.book.change_container(uid, name, lambda c: replace(c, pulling=False))
+        if isinstance(ended, StartFailure):
+            self._stumble(pod, container, ended)
+        else:
+            if ended.pulled:
+                self._event(pod, "Normal", "Pulled", ended.told, field=_field_of(pod, name))
+            self.book.change_container(uid, name, lambda c: replace(c, image=ended, problem=None))
+        self._queue.add(uid)
+
+    async def _back_off_pull(self, pod: Pod, step: BackOffPull) -> bool:
+        uid, container = pod.metadata.uid, find_container(pod, step.name)
+        field = _field_of(pod, step.name)
+        back_off = f'Back-off pulling image "{container.image}"'
+        self._event(pod, "Normal", "BackOff", back_off, field=field)
+        self._event(pod, "Warning", "Failed", f"Error: {PULL_BACKOFF}", field=field)
+
+        def wait(known: ContainerFacts) -> ContainerFacts:
+            problem = known.problem
+            if problem is None:
+                return known
+            message = f"{back_off}: {PULL_ERROR}: {problem.message}"
+            return replace(known, problem=replace(problem, reason=PULL_BACKOFF, message=message))
+
+        self.book.change_container(uid, step.name, wait)
+        return True
+
+    def _tell_of(self, pod: Pod, container: Container, kind: str, reason: str, message: str) -> None:
+        self._event(pod, kind, reason, message, field=_field_of(pod, container.name))
 
     async def _run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> None:
         """Run the hook beside the turns, so that the pod can be deleted meanwhile; then the container counts as started."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, all_containers
 from pinnace.node.lifecycle import BACKOFF_RESET_S, will_restart
+from pinnace.node.sources import IMAGE_REASONS, lacks_image
 
 
 class PodBook:
@@ -162,10 +163,12 @@ class PodBook:
             self.change_container(uid, known.name, lambda c, eased=eased: replace(c, problem=eased))  # type: ignore[misc]
         return bool(waiting)
 
-    def stumbled(self, uid: str, name: str, reason: str, message: str, now: float) -> Problem:
-        """A container could not start."""
+    def stumbled(self, uid: str, name: str, reason: str, message: str, now: float) -> None:
+        """A container could not start; its image is looked for again then. Failures count as long as they are of one sort."""
+        if uid not in self.facts:
+            return
         before = self.facts[uid].container(name).problem
-        failures = before.failures + 1 if before is not None else 1
+        goes_on = before is not None and lacks_image(before) == (reason in IMAGE_REASONS)
+        failures = before.failures + 1 if before is not None and goes_on else 1
         problem = Problem(reason, message, now, failures)
-        self.change_container(uid, name, lambda c: replace(c, problem=problem))
-        return problem
+        self.change_container(uid, name, lambda c: replace(c, problem=problem, image=None))

@@ -48,6 +48,20 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class PodImage:
+    """The image of a container, at hand. `shown_id` is what its status shows, `user` the image's own, "" for root.
+
+    `told` is the sentence that the Pulled event says; `pulled` says that it came from a registry just now.
+    """
+
+    id: str
+    shown_id: str
+    user: str = ""
+    told: str = ""
+    pulled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerFacts:
     """One container of a pod.
 
@@ -55,6 +69,7 @@ class ContainerFacts:
     current one did. `ready` and `started` are what the probes said (without a probe: running). `starting` says that the
     postStart hook has not ended yet. `stop_reason` is set once the container has been told to end, at `stop_asked_at`;
     `signalled_at` is when the preStop hook was over and the stop signal sent; `kill_sent` once SIGKILL followed.
+    `pulling` says that its image is being asked for; `image` is what came of it, for the next start.
     """
 
     name: str
@@ -71,6 +86,8 @@ class ContainerFacts:
     starting: bool = False
     unhealthy: str = ""
     problem: Problem | None = None
+    pulling: bool = False
+    image: PodImage | None = None
     crashes: int = 0
     stop_asked_at: float | None = None
     stop_reason: str = ""

@@ -11,7 +11,6 @@ import logging
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +29,7 @@ from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.adoption import read_facts
 from pinnace.node.checks import CheckResult, Exec, run_hook
 from pinnace.node.environment import Lookups, MissingReference, NodeFacts, compute_environment
-from pinnace.node.facts import PodFacts
+from pinnace.node.facts import PodFacts, PodImage
 from pinnace.node.host_ports import HostPorts, Publisher
 from pinnace.node.machine import Ended, Started, StartFailure
 from pinnace.node.specs import (
@@ -64,17 +63,6 @@ class Proxy(Publisher, Protocol):
     ) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class LocalImage:
-    """What a start needs of an image. `user` is the image's own, "" for root."""
-
-    id: str
-    user: str = ""
-
-
-FindImage = Callable[[str], LocalImage | None]
-
-
 class HostMachine:
     """The pods of one node, in sandboxes of this machine."""
 
@@ -82,7 +70,6 @@ class HostMachine:
         self,
         api: Api,
         sandboxes: Sandboxes,
-        find_image: FindImage,
         proxy: Proxy,
         clock: Clock,
         *,
@@ -92,7 +79,6 @@ class HostMachine:
     ) -> None:
         self._api = api
         self._sandboxes = sandboxes
-        self._find_image = find_image
         self._proxy = proxy
         self._host_ports = HostPorts(proxy)
         self._clock = clock
@@ -221,9 +207,10 @@ class HostMachine:
 
     # --- its containers ------------------------------------------------------------------------------------------------
 
-    async def start_container(self, pod: Pod, container: Container, attempt: int, ip: str) -> Started:
+    async def start_container(
+        self, pod: Pod, container: Container, attempt: int, ip: str, image: PodImage
+    ) -> Started:
         uid = pod.metadata.uid
-        image = self._find_or_fail(container)
         spec = self._compose(pod, container, attempt, ip, image)
         try:
             spec = await asyncio.to_thread(self._prepare_files, uid, spec)
@@ -239,32 +226,10 @@ class HostMachine:
             raise StartFailure("RunContainerError", error.stderr or error.message, hint=error.hint) from error
         if attempt > 0:
             await self._forget_attempts(uid, container.name, attempt)
-        pulled = f'Container image "{container.image}" already present on machine'
-        return Started(spec.id, image.id, pulled)
-
-    def _find_or_fail(self, container: Container) -> LocalImage:
-        try:
-            image = self._find_image(container.image)
-        except UserError as error:
-            raise StartFailure(
-                "InvalidImageName", f'Failed to apply default image tag "{container.image}": {error.message}'
-            ) from error
-        if image is not None:
-            return image
-        name = container.image
-        if container.image_pull_policy == "Never":
-            raise StartFailure(
-                "ErrImageNeverPull", f'Container image "{name}" is not present with pull policy of Never'
-            )
-        raise StartFailure(
-            "ErrImagePull",
-            f'Container image "{name}" is not in the local store, and no registry can be asked for it: '
-            f"build it (pinnace build -t {name} .) or bring it in (pinnace import FILE {name})",
-            backoff_reason="ImagePullBackOff",
-        )
+        return Started(spec.id)
 
     def _compose(
-        self, pod: Pod, container: Container, attempt: int, ip: str, image: LocalImage
+        self, pod: Pod, container: Container, attempt: int, ip: str, image: PodImage
     ) -> ContainerSpec:
         uid = pod.metadata.uid
         try:

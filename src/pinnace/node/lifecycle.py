@@ -23,6 +23,11 @@ BACKOFF_RESET_S = 600.0  # a container that ran this long starts with a clean sl
 PROBLEM_FIRST_S = (
     2.0  # a missing image or Secret is looked for again after this, then twice as long each time
 )
+PULL_BACKOFF_FIRST_S = 10.0  # Source: pkg/kubelet/kubelet.go, imageBackOffPeriod
+PULL_BACKOFF_MAX_S = 300.0  # Source: pkg/kubelet/kubelet.go, MaxImageBackOff
+PULL_ERROR_S = 3.0  # so long a failed pull is shown as ErrImagePull, then as ImagePullBackOff; the kubelet: its next turn
+PULL_ERROR = "ErrImagePull"
+PULL_BACKOFF = "ImagePullBackOff"
 DEFAULT_GRACE_S = 30.0  # Source: core/v1, DefaultTerminationGracePeriodSeconds
 DRAIN_SHARE = 0.5  # of the grace period: what is left belongs to the process that gets SIGTERM
 LEAST_GRACE_S = (
@@ -64,6 +69,13 @@ class StartContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class BackOffPull:
+    """Say that the image of a container is not asked for again until its back-off is over."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopContainer:
     """Run the preStop hook, then send the stop signal; SIGKILL follows after `grace_s`."""
 
@@ -100,6 +112,7 @@ Step = (
     MakeSandbox
     | PrepareVolumes
     | StartContainer
+    | BackOffPull
     | StopContainer
     | KillContainer
     | Drain
@@ -182,6 +195,11 @@ def compute_backoff_s(crashes: int) -> float:
 def compute_problem_wait_s(failures: int) -> float:
     """Return how long to wait before a container that could not start is tried again. Units: seconds."""
     return float(min(BACKOFF_MAX_S, PROBLEM_FIRST_S * 2.0 ** min(max(failures, 1) - 1, 20)))
+
+
+def compute_pull_wait_s(failures: int) -> float:
+    """Return how long to wait from a failed pull to the next. Units: seconds. Example: 10, 20, 40, … 300."""
+    return float(min(PULL_BACKOFF_MAX_S, PULL_BACKOFF_FIRST_S * 2.0 ** min(max(failures, 1) - 1, 20)))
 
 
 def will_restart(pod: Pod, container: Container, known: ContainerFacts) -> bool:
@@ -303,11 +321,11 @@ def _plan_container(
             grace_s = _grace_of_restart(pod, container, known)
             return _plan_stop(pod, known, known.unhealthy or known.stop_reason, grace_s, now)
         return [], None
-    if not may_start:
+    if not may_start or known.pulling:
         return [], None
     wait_s = _problem_wait_s(known.problem, now)
     if wait_s > 0:
-        return [], wait_s
+        return _plan_wait(known, wait_s, now)
     if known.state is ContainerState.ABSENT:
         return [StartContainer(container.name, known.attempt)], None
     if not will_restart(pod, container, known):
@@ -386,7 +404,18 @@ def _plan_volumes(facts: PodFacts, now: float) -> tuple[bool, Planned]:
 def _problem_wait_s(problem: Problem | None, now: float) -> float:
     if problem is None or problem.eased:
         return 0.0
-    return max(0.0, problem.at + compute_problem_wait_s(problem.failures) - now)
+    pull = problem.reason in (PULL_ERROR, PULL_BACKOFF)
+    compute_wait_s = compute_pull_wait_s if pull else compute_problem_wait_s
+    return max(0.0, problem.at + compute_wait_s(problem.failures) - now)
+
+
+def _plan_wait(known: ContainerFacts, wait_s: float, now: float) -> Planned:
+    """A container waits until it may be tried again; that of a failed pull is told as a back-off after a moment."""
+    problem = known.problem
+    if problem is None or problem.reason != PULL_ERROR:
+        return [], wait_s
+    shown_s = problem.at + PULL_ERROR_S - now
+    return ([], min(shown_s, wait_s)) if shown_s > 0 else ([BackOffPull(known.name)], wait_s)
 
 
 def _grace_to_stop(pod: Pod, facts: PodFacts, now: float) -> float:

@@ -5,32 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from pinnace.base.errors import PinnaceError
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.checks import CheckResult
-from pinnace.node.facts import PodFacts
+from pinnace.node.facts import PodFacts, PodImage
 
 
 class StartFailure(PinnaceError):
-    """A container can't start now: `reason` is a waiting reason, `backoff_reason` what it becomes when it repeats."""
+    """A container can't start now: `reason` is a waiting reason."""
 
-    def __init__(self, reason: str, message: str, *, backoff_reason: str = "", hint: str = "") -> None:
+    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
-        self.backoff_reason = backoff_reason
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A container runs; `pulled` is the sentence that the Pulled event says."""
+    """A container runs."""
 
     container_id: str
-    image_id: str
-    pulled: str = ""
+
+
+Tell = Callable[[str, str, str], None]  # type, reason and message of an event
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,21 @@ class Ended:
     signal: int = 0
     oom_killed: bool = False
     message: str = ""
+
+
+class PodImages(Protocol):
+    """Finds the images of pods, and pulls them."""
+
+    def find(self, container: Container) -> PodImage | None:
+        """Return the image when no registry need be asked for it, else None: pull it.
+
+        Raises: StartFailure, for a name that can't be one, and when it is not here and must not be pulled.
+        """
+        ...
+
+    async def pull(self, pod: Pod, container: Container, tell: Tell) -> PodImage:
+        """Get the image from its registry. `tell` records events meanwhile. Raises: StartFailure."""
+        ...
 
 
 class PodMachine(Protocol):
@@ -66,7 +81,9 @@ class PodMachine(Protocol):
         """Make the pod's volumes, or bring them up to date. Raises: UserError."""
         ...
 
-    async def start_container(self, pod: Pod, container: Container, attempt: int, ip: str) -> Started:
+    async def start_container(
+        self, pod: Pod, container: Container, attempt: int, ip: str, image: PodImage
+    ) -> Started:
         """Create and start a container. Raises: StartFailure."""
         ...
 

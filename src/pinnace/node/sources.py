@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pinnace.base.errors import UserError
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.facts import Problem
+from pinnace.oci.reference import parse_reference
 
 IMAGE_REASONS = frozenset(("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff"))
 
@@ -23,6 +25,19 @@ def reads_source(container: Container, kind: str, name: str) -> bool:
 def lacks_image(problem: Problem | None) -> bool:
     """Say whether a container can't start for want of its image."""
     return problem is not None and problem.reason in IMAGE_REASONS
+
+
+def wants_image(container: Container, reference: str) -> bool:
+    """Say whether a container's image is the one of this whole name."""
+    try:
+        return str(parse_reference(container.image)) == reference
+    except UserError:
+        return False
+
+
+def pulls_with(pod: Pod, secret: str) -> bool:
+    """Say whether the pod's images are pulled with the credentials of a Secret."""
+    return any(one.name == secret for one in pod.spec.image_pull_secrets)
 
 
 def _volume_sources(pod: Pod) -> Iterator[tuple[str, str]]:

@@ -9,18 +9,20 @@ from pinnace.base.clock import Clock
 from pinnace.base.errors import UserError
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.checks import CheckResult
-from pinnace.node.facts import PodFacts
-from pinnace.node.machine import Ended, Started, StartFailure
+from pinnace.node.facts import PodFacts, PodImage
+from pinnace.node.machine import Ended, Started, StartFailure, Tell
 from pinnace.node.specs import container_id, sandbox_id
 
 
 class FakeMachine:
-    """Remembers every call in `log`; containers end when told to stop, or by `end`."""
+    """Machine and images. Remembers every call in `log`; containers end when told to stop, or by `end`."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.log: list[str] = []
         self.missing_images: set[str] = set()
+        self.pull_error = "no such image"
+        self.pull_s = 0.0
         self.missing_sources: set[str] = set()
         self.broken_volumes = ""
         self.left: dict[str, PodFacts] = {}
@@ -52,9 +54,28 @@ class FakeMachine:
         if self.broken_volumes:
             raise UserError(self.broken_volumes)
 
-    async def start_container(self, pod: Pod, container: Container, attempt: int, ip: str) -> Started:
+    def find(self, container: Container) -> PodImage | None:
         if container.image in self.missing_images:
-            raise StartFailure("ErrImagePull", "no such image", backoff_reason="ImagePullBackOff")
+            if container.image_pull_policy == "Never":
+                raise StartFailure("ErrImageNeverPull", "not present with pull policy of Never")
+            return None
+        return PodImage("sha256:1", "sha256:1", "", "present")
+
+    async def pull(self, pod: Pod, container: Container, tell: Tell) -> PodImage:
+        tell("Normal", "Pulling", f'Pulling image "{container.image}"')
+        self.log.append(f"pull {container.image}")
+        try:
+            await self.clock.sleep(self.pull_s)
+        except asyncio.CancelledError:
+            self.log.append(f"pull of {container.image} cancelled")
+            raise
+        if self.pull_error:
+            raise StartFailure("ErrImagePull", self.pull_error)
+        return PodImage("sha256:2", "docker.io/library/app@sha256:3", "", "pulled", pulled=True)
+
+    async def start_container(
+        self, pod: Pod, container: Container, attempt: int, ip: str, image: PodImage
+    ) -> Started:
         if container.name in self.missing_sources:
             raise StartFailure("CreateContainerConfigError", 'secret "key" not found')
         name = container_id(pod.metadata.uid, container.name, attempt)
@@ -63,7 +84,7 @@ class FakeMachine:
         if container.name in self.ends_at_once:
             self.end(name)
             await self.clock.sleep(0.01)  # the end is told while the start is still under way
-        return Started(name, "sha256:1", "present")
+        return Started(name)
 
     async def run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> CheckResult:
         await self.clock.sleep(self.hook_s)

@@ -22,8 +22,10 @@ from pinnace.kube.objects.core_v1 import (
     ConfigMapVolumeSource,
     Container,
     EnvFromSource,
+    Event,
     Lifecycle,
     LifecycleHandler,
+    LocalObjectReference,
     Namespace,
     Node,
     Pod,
@@ -122,7 +124,7 @@ class World:
     def _make_agent(self) -> NodeAgent:
         api = WatchedApi(self.api, self.watches)
         settings = AgentSettings("n1", "192.0.2.1")
-        return NodeAgent(api, self.machine, self.clock, Chance(2), settings)  # type: ignore[arg-type]
+        return NodeAgent(api, self.machine, self.machine, self.clock, Chance(2), settings)  # type: ignore[arg-type]
 
     async def restart(self, left: dict[str, PodFacts]) -> None:
         """End the agent and start another one, which finds `left` on the machine."""
@@ -146,6 +148,16 @@ class World:
 
     def pod(self, name: str = "web") -> Pod:
         return self.api.get(kinds.POD, "default", name)
+
+    def waiting(self) -> tuple[str, str]:
+        """Why the pod's container waits."""
+        state = self.pod().status.container_statuses[0].state
+        assert state is not None and state.waiting is not None
+        return state.waiting.reason, state.waiting.message
+
+    def events(self) -> list[Event]:
+        """The events that tell of the pod's containers, in no order."""
+        return [e for e in self.api.list(kinds.EVENT, "default") if e.involved_object.field_path]
 
     def app(self, attempt: int = 0) -> str:
         return container_id(self.pod().metadata.uid, "app", attempt)
@@ -205,12 +217,85 @@ def test_a_missing_image_is_told_and_looked_for_again() -> None:
     async def story(world: World) -> None:
         world.machine.missing_images.add("app:v1")
         await world.run()
-        await world.clock.sleep(10)
-        state = world.pod().status.container_statuses[0].state
-        assert state is not None and state.waiting is not None
-        assert (state.waiting.reason, state.waiting.message) == ("ImagePullBackOff", "no such image")
+        await world.clock.sleep(1)
+        assert world.waiting() == ("ErrImagePull", "no such image")
+        await world.clock.sleep(4)
+        back_off = 'Back-off pulling image "app:v1"'
+        assert world.waiting() == ("ImagePullBackOff", f"{back_off}: ErrImagePull: no such image")
+        await world.clock.sleep(90)
+        pulls = [at for at, line in enumerate(world.machine.log) if line == "pull app:v1"]
+        assert len(pulls) == 4  # at 0, 10, 30 and 70 s
+        told = {(e.reason, e.message) for e in world.events()}
+        assert told == {
+            ("Pulling", 'Pulling image "app:v1"'),
+            ("Failed", 'Failed to pull image "app:v1": no such image'),
+            ("Failed", "Error: ErrImagePull"),
+            ("BackOff", back_off),
+            ("Failed", "Error: ImagePullBackOff"),
+        }
         world.machine.missing_images.clear()
-        await world.clock.sleep(20)
+        await world.clock.sleep(80)
+        assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
+def test_a_pulled_image_is_told_once_and_shown_with_its_digest() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        world.machine.pull_error, world.machine.pull_s = "", 5
+        await world.run()
+        await world.clock.sleep(1)
+        assert world.waiting() == ("ContainerCreating", "")
+        await world.clock.sleep(5)
+        assert world.pod().status.container_statuses[0].image_id == "docker.io/library/app@sha256:3"
+        assert sorted(e.reason for e in world.events()) == ["Created", "Pulled", "Pulling", "Started"]
+
+    play(story)
+
+
+def test_while_one_pod_pulls_others_go_on_and_it_can_be_deleted() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        world.machine.pull_s = 1000
+        for number in range(WORKERS + 1):
+            await world.run(name=f"slow-{number}")
+        other = Container(name="app", image="other:v1", image_pull_policy="IfNotPresent")
+        await world.run(name="quick", containers=(other,))
+        await world.clock.sleep(1)
+        assert world.api.get(kinds.POD, "default", "quick").status.phase == "Running"
+        await world.api.delete(kinds.POD, "default", "slow-0")
+        await world.clock.sleep(0.5)
+        assert world.api.find(kinds.POD, "default", "slow-0") is None
+        assert world.machine.log.count("pull of app:v1 cancelled") == 1
+
+    play(story)
+
+
+def test_an_image_that_must_not_be_pulled_is_not() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        never = Container(name="app", image="app:v1", image_pull_policy="Never")
+        await world.run(containers=(never,))
+        await world.clock.sleep(1)
+        assert world.waiting()[0] == "ErrImageNeverPull"
+        assert "pull app:v1" not in world.machine.log
+        told = {(e.reason, e.type) for e in world.events()}
+        assert told == {("ErrImageNeverPull", "Warning"), ("Failed", "Warning")}
+
+    play(story)
+
+
+def test_a_pull_secret_that_comes_is_tried_at_once() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        await world.run(image_pull_secrets=(LocalObjectReference(name="key"),))
+        await world.clock.sleep(200)
+        before = world.machine.log.count("pull app:v1")
+        world.machine.pull_error = ""
+        await world.api.create(Secret(metadata=ObjectMeta(name="key", namespace="default")))
+        await world.clock.sleep(0.1)
+        assert world.machine.log.count("pull app:v1") == before + 1
         assert world.pod().status.phase == "Running"
 
     play(story)

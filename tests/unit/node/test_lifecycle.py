@@ -8,6 +8,7 @@ from msgspec import structs
 from pinnace.kube.objects.core_v1 import Lifecycle, LifecycleHandler, Probe
 from pinnace.node.facts import ContainerFacts, Problem
 from pinnace.node.lifecycle import (
+    BackOffPull,
     Drain,
     KillContainer,
     MakeSandbox,
@@ -19,6 +20,7 @@ from pinnace.node.lifecycle import (
     StartContainer,
     StopContainer,
     compute_backoff_s,
+    compute_pull_wait_s,
     plan_pod,
 )
 from tests.unit.node.builders import container, ended, facts, pod, running
@@ -58,9 +60,21 @@ def test_volumes_that_were_made_once_hold_nobody_back_when_they_cannot_be_refres
 
 def test_what_a_container_lacked_and_is_there_now_is_not_waited_for() -> None:
     lacking = ContainerFacts("app", problem=Problem("ErrImagePull", "", at=100, failures=7))
-    assert plan_pod(pod(), facts(lacking), 101) == Plan(PodState.RUNNING, (), 127)
+    assert plan_pod(pod(), facts(lacking), 101) == Plan(
+        PodState.RUNNING, (), 2
+    )  # then it is told as a back-off
+    assert plan_pod(pod(), facts(lacking), 103) == Plan(PodState.RUNNING, (BackOffPull("app"),), 297)
     eased = ContainerFacts("app", problem=Problem("ErrImagePull", "", at=100, failures=7, eased=True))
     assert plan_pod(pod(), facts(eased), 101).steps == (StartContainer("app", 0),)
+
+
+def test_a_container_whose_image_is_being_pulled_waits_for_it() -> None:
+    assert plan_pod(pod(), facts(ContainerFacts("app", pulling=True)), 101) == Plan(PodState.RUNNING)
+
+
+@pytest.mark.parametrize(("failures", "wait_s"), [(1, 10), (2, 20), (5, 160), (6, 300), (60, 300)])
+def test_the_wait_for_a_pull_grows_as_the_kubelets(failures: int, wait_s: float) -> None:
+    assert compute_pull_wait_s(failures) == wait_s
 
 
 def test_init_containers_run_one_after_another_before_the_others() -> None:

@@ -17,7 +17,7 @@ from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
 from pinnace.build import secret_files
 from pinnace.build.bases import Bases
-from pinnace.build.cache import BuildCache
+from pinnace.build.cache import BuildCache, Entry
 from pinnace.build.cache_mounts import CacheMounts
 from pinnace.build.execute import Executor
 from pinnace.build.exports import Exports
@@ -72,6 +72,10 @@ class Builder:
         await self.cache_mounts.load()
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
         await asyncio.to_thread(_forget_files, self._shared.files, self._shared.clock.now() - KEEP_S)
+
+    def cache_entries(self) -> tuple[Entry, ...]:
+        """Return the remembered steps."""
+        return self._cache.entries()
 
     async def prune(self, older_than_s: float = 0.0) -> tuple[int, int]:
         """Forget cached steps and remove the layers that only they needed; return how many, and the bytes freed."""

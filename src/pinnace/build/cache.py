@@ -82,6 +82,10 @@ class BuildCache:
         """Return the layers that must stay."""
         return [entry.layer.key for entry in self._entries.values()]
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what is remembered, with layers that are still there."""
+        return tuple(one for one in self._entries.values() if self._find_layer(one.layer.key) is not None)
+
     async def prune(self, *, older_than_s: float = 0.0) -> int:
         """Forget entries that were not used for so long; return how many."""
         limit = self._clock.now() - older_than_s

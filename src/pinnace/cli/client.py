@@ -135,22 +135,23 @@ class Answer:
                 try:
                     size = int(self._file.readline().split(b";")[0], 16)
                 except ValueError:
-                    raise HostError(
-                        "the daemon broke the answer off", hint="see its log: daemon.log"
-                    ) from None
+                    raise _broken_off() from None
                 if size == 0:
                     return
                 left = size
                 while left:
                     piece = self._file.read1(left)
                     if not piece:
-                        return
+                        raise _broken_off()
                     left -= len(piece)
                     yield piece
                 self._file.readline()
         elif "content-length" in self.headers:
             left = int(self.headers["content-length"])
-            while left and (piece := self._file.read1(left)):
+            while left:
+                piece = self._file.read1(left)
+                if not piece:
+                    raise _broken_off()
                 left -= len(piece)
                 yield piece
         else:
@@ -175,6 +176,10 @@ class Answer:
         """Return the socket of an upgraded connection, and what was read too much."""
         buffered: bytes = self._file.peek()
         return self.connection, buffered
+
+
+def _broken_off() -> HostError:
+    return HostError("the daemon broke the answer off", hint="see its log: daemon.log")
 
 
 def _parse_warning(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Routes about images: import, list, inspect, tag, remove."""
+"""Routes about images: import, list, inspect, history, tag, remove, prune."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def image_routes(images: ImageStore, in_use: InUse) -> list[Route]:
                 "id": row.image_id,
                 "created": row.created,
                 "size": row.size,
+                "digest": row.digest,
             }
-            for row in images.rows()
+            for row in images.rows(request.rel_url.query.getall("filter", []))
         ]
         return render_json({"images": rows})
 
@@ -37,7 +38,11 @@ def image_routes(images: ImageStore, in_use: InUse) -> list[Route]:
         query = request.rel_url.query
         changes: Sequence[str] = query.getall("change", [])
         image = await images.import_tar(
-            _chunks(request), query.get("reference") or None, changes, message=query.get("message", "")
+            chunks(request),
+            query.get("reference") or None,
+            changes,
+            message=query.get("message", ""),
+            platform=query.get("platform", ""),
         )
         return render_json({"id": image.id, "name": image.familiar, "size": image.size})
 
@@ -56,15 +61,30 @@ def image_routes(images: ImageStore, in_use: InUse) -> list[Route]:
             {"untagged": removal.untagged, "deleted": removal.deleted, "freed": removal.freed_bytes}
         )
 
+    async def history(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
+        return render_json({"history": images.history(values["name"])})
+
+    async def prune(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
+        query = request.rel_url.query
+        removal = await images.prune(
+            every=query.get("all") == "1", filters=query.getall("filter", []), in_use=in_use
+        )
+        return render_json(
+            {"untagged": removal.untagged, "deleted": removal.deleted, "freed": removal.freed_bytes}
+        )
+
     return [
         Route("GET", "/images", list_images),
         Route("POST", "/images", import_image),
         Route("GET", "/images/{name}", inspect),
         Route("DELETE", "/images/{name}", remove),
         Route("POST", "/images/{name}/tags", tag),
+        Route("GET", "/images/{name}/history", history),
+        Route("POST", "/image-prune", prune),
     ]
 
 
-async def _chunks(request: web.BaseRequest) -> AsyncIterator[bytes]:
+async def chunks(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    """Yield a request's body as it comes."""
     async for chunk in request.content.iter_chunked(CHUNK_BYTES):
         yield chunk

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("instance", "run_rm", "pods", "api", "cli", "loop_stall", "store_writes", "scheduling", "images")
+NAMES = (
+    *("instance", "run_rm", "pods", "api", "cli", "loop_stall", "store_writes", "scheduling", "images"),
+    "builds",
+)
 
 
 def main(names: list[str]) -> int:

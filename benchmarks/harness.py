@@ -72,6 +72,7 @@ class Bench:
             "PINNACE_POD_RANGE": "10.252.0.0/20",
             "PINNACE_SERVICE_RANGE": "10.104.0.0/16",
             "PINNACE_MERGE_KUBECONFIG": "0",
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
             **environ,
         }
         self.client = Client(read_settings({}, self.environ))

@@ -213,4 +213,12 @@ def parse_error_document(document: dict[str, Any], code: int) -> PinnaceError:
                 Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
                 for cause in details.get("causes") or ()
             )
-            return ApiError(known, message, code=code, causes=causes, name=details.get("name", ""), hint=hint)
+            return ApiError(
+                known,
+                message,
+                code=code,
+                causes=causes,
+                kind=details.get("kind", ""),
+                name=details.get("name", ""),
+                hint=hint,
+            )

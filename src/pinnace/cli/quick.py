@@ -47,7 +47,7 @@ def try_run(words: list[str]) -> int | None:
         if isinstance(error, PinnaceError):
             return fail(error, OWN_FAILURE)
         raise
-    return run_attached(connection, request)
+    return run_attached(connection, request, pull=lambda error: _pull(request["image"], error))
 
 
 def socket_path() -> str:
@@ -57,10 +57,27 @@ def socket_path() -> str:
     return f"{run}/kube.sock"
 
 
+def _pull(image: str, error: PinnaceError) -> socket.socket:
+    from pinnace.cli.client import Client
+    from pinnace.cli.pulling import pull_missing
+
+    client = Client()
+    pull_missing(client, image, error)
+    return client.connect()
+
+
 def run_attached(
-    connection: socket.socket, request: dict[str, Any], *, sig_proxy: bool = True, cidfile: str = ""
+    connection: socket.socket,
+    request: dict[str, Any],
+    *,
+    sig_proxy: bool = True,
+    cidfile: str = "",
+    pull: Callable[[PinnaceError], socket.socket] | None = None,
 ) -> int:
-    """Run a container and stay until it ends; return the exit code."""
+    """Run a container and stay until it ends; return the exit code.
+
+    `pull` is called once when the image is not here, and returns a fresh connection for the next try.
+    """
 
     def tell(started: dict[str, Any]) -> None:
         for warning in started["warnings"]:
@@ -78,6 +95,8 @@ def run_attached(
         signals=sig_proxy and not request["tty"],
         own_failure=OWN_FAILURE,
         on_started=tell,
+        patient=True,
+        recover=pull,
     )
 
 
@@ -91,12 +110,33 @@ def hold_on(
     signals: bool,
     own_failure: int,
     on_started: Callable[[dict[str, Any]], None] | None = None,
+    patient: bool = False,
+    recover: Callable[[PinnaceError], socket.socket] | None = None,
 ) -> int:
-    """Hold a session to its end; return the exit code, `own_failure` where no command was to blame."""
-    try:
+    """Hold a session to its end; return the exit code, `own_failure` where no command was to blame.
+
+    When an image is missing, `recover` may bring it; the session is then begun anew, once.
+    """
+
+    def hold(by: socket.socket) -> int:
         return Session(
-            connection, path, request, stdin=stdin, tty=tty, signals=signals, on_started=on_started
+            by, path, request, stdin=stdin, tty=tty, signals=signals, on_started=on_started, patient=patient
         ).run()
+
+    try:
+        try:
+            return hold(connection)
+        except SessionFailed as failed:
+            if recover is None or not failed.lacks_image:
+                raise
+            from pinnace.base.errors import PinnaceError
+            from pinnace.cli.client import parse_error
+
+            try:
+                again = recover(parse_error(0, failed.document))
+            except PinnaceError as error:
+                return fail(error, own_failure)
+            return hold(again)
     except SessionFailed as failed:
         from pinnace.cli.client import parse_error
 

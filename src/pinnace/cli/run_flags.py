@@ -75,9 +75,8 @@ def build_request(flags: dict[str, Any]) -> dict[str, Any]:
     """Return the daemon's request: what only this side knows is put in. Raises: UserError."""
     if flags.pop("init"):
         _refuse("--init is not supported yet", "make the image's entrypoint reap: tini -- COMMAND")
-    if flags.pop("pull") == "always":
-        _refuse("--pull always: no registry can be asked yet", "pinnace build, or pinnace import")
-    flags.pop("platform")
+    flags.pop("pull", None)  # that is between the command and `pull`
+    flags.pop("platform", None)
     env = [item for path in flags.pop("env_files") for item in read_env_file(path)]
     env += resolve_env(flags.pop("env"))
     return {**flags, "env": env, "volumes": [resolve_volume(text) for text in flags.pop("volumes")]}

@@ -40,6 +40,12 @@ class SessionFailed(Exception):
         self.document = document
         self.code = code
 
+    @property
+    def lacks_image(self) -> bool:
+        """Say whether it failed for want of an image."""
+        told = json.loads(self.document)
+        return bool(told.get("reason") == "NotFound" and told.get("details", {}).get("kind") == "images")
+
 
 class SessionLost(Exception):
     """The daemon has gone."""
@@ -86,9 +92,13 @@ class Session:
         tty: bool = False,
         signals: bool = False,
         on_started: Callable[[dict[str, Any]], None] | None = None,
+        patient: bool = False,
     ) -> None:
+        """Begin. `patient`: our input is not touched before the container has started, so that a refusal leaves it whole."""
         self._socket = connection
         self._stdin = 0 if stdin else -1
+        self._may_read = not patient
+        self._reading = False
         self._tty = tty and os.isatty(0)
         self._signals = signals
         self._on_started = on_started
@@ -123,9 +133,10 @@ class Session:
             poll.register(self._socket, select.POLLIN)
             if wakeup >= 0:
                 poll.register(wakeup, select.POLLIN)
-            if self._stdin >= 0:
-                poll.register(self._stdin, select.POLLIN)
             while self.code is None:
+                if self._stdin >= 0 and self._may_read and not self._reading:
+                    poll.register(self._stdin, select.POLLIN)
+                    self._reading = True
                 for descriptor, _ in poll.poll():
                     if descriptor == self._socket.fileno():
                         self._receive()
@@ -175,8 +186,10 @@ class Session:
                     write_all(1, payload)
                 elif kind == frames.STDERR:
                     write_all(2, payload)
-                elif kind == frames.STARTED and self._on_started is not None:
-                    self._on_started(json.loads(payload))
+                elif kind == frames.STARTED:
+                    self._may_read = True
+                    if self._on_started is not None:
+                        self._on_started(json.loads(payload))
                 elif kind == frames.EXIT:
                     self.code = frames.parse_code(payload)
                 elif kind == frames.ERROR:

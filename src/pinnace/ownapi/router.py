@@ -79,7 +79,10 @@ def describe_error(error: PinnaceError) -> dict[str, Any]:
         case UserError():
             document |= {"reason": "UserError", "where": error.where}
         case ApiError():
-            document |= {"reason": error.reason.wire}
+            document |= {
+                "reason": error.reason.wire,
+                "details": {"kind": error.kind, "name": error.name},
+            }
         case HostError():
             document |= {"reason": "HostError", "stderr": error.stderr, "argv": list(error.argv)}
         case _:

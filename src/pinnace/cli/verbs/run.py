@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 from pinnace.base.errors import PinnaceError, UserError
 from pinnace.cli.client import Client
 from pinnace.cli.output import say
+from pinnace.cli.pulling import ImageWish
 from pinnace.cli.quick import OWN_FAILURE, fail, hold_on, run_attached
 from pinnace.cli.run_flags import FLAGS, LISTS, NUMBERS, TEXTS, build_request
 
@@ -34,9 +36,12 @@ def _options(command: F) -> F:
             "--entrypoint", default=None, metavar="COMMAND", help='Instead of the image\'s; "" for none.'
         ),
         click.option(
-            "--pull", default="missing", type=click.Choice(["missing", "never", "always"]), hidden=True
+            "--pull",
+            default="missing",
+            metavar="WHEN",
+            help="Get the image from its registry: always, missing (default) or never.",
         ),
-        click.option("--platform", default="", hidden=True),
+        click.option("--platform", default="", metavar="OS/ARCH", help="Of the image, such as linux/arm64."),
         click.option("--init", is_flag=True, hidden=True),
         click.option("--cidfile", default="", metavar="FILE", help="Write the id to a file."),
     ]
@@ -59,15 +64,21 @@ def run_command(detach: bool, sig_proxy: bool, **flags: Any) -> int:
     """Create a container and run it; the exit code is the command's."""
     try:
         cidfile = flags.pop("cidfile")
+        image = ImageWish(flags.pop("pull"), flags.pop("platform"), flags["image"])
         request = build_request(flags)
         client = Client()
-        if detach:
-            answer = client.post("/pinnace/v1/containers?start=1", request)
-            _tell(answer, cidfile)
-            return 0
-        if request["tty"] and request["stdin"] and not os.isatty(0):
+        if not detach and request["tty"] and request["stdin"] and not os.isatty(0):
             raise UserError("the input device is not a TTY", "leave -t out when the input is a pipe")
-        return run_attached(client.connect(), request, sig_proxy=sig_proxy, cidfile=cidfile)
+        image.pull_first(client)
+        if detach:
+            _tell(image.post(client, "/pinnace/v1/containers?start=1", request), cidfile)
+            return 0
+
+        def pull(error: PinnaceError) -> socket.socket:
+            image.pull_missing(client, error)
+            return client.connect()
+
+        return run_attached(client.connect(), request, sig_proxy=sig_proxy, cidfile=cidfile, pull=pull)
     except PinnaceError as error:
         return fail(error, OWN_FAILURE)
 
@@ -79,7 +90,11 @@ def run_command(detach: bool, sig_proxy: bool, **flags: Any) -> int:
 def create_command(**flags: Any) -> None:
     """Create a container; `start` starts it."""
     cidfile = flags.pop("cidfile")
-    _tell(Client().post("/pinnace/v1/containers", build_request(flags)), cidfile)
+    image = ImageWish(flags.pop("pull"), flags.pop("platform"), flags["image"])
+    client = Client()
+    request = build_request(flags)
+    image.pull_first(client)
+    _tell(image.post(client, "/pinnace/v1/containers", request), cidfile)
 
 
 def _tell(answer: dict[str, Any], cidfile: str) -> None:

@@ -35,12 +35,12 @@ def unpack_archive(path: str, target: str, owner: tuple[int, int] | None, progre
     with io.FileIO(path, "r") as file, Tree(target) as tree:
         inflow = Inflow(file)
         try:
-            return unpack(_Members(inflow, owner), tree, Limits(), progress)
+            return unpack(Members(inflow, owner), tree, Limits(), progress)
         finally:
             inflow.close()
 
 
-class _Members(TarReader):
+class Members(TarReader):
     """The entries of an archive that is no layer: names that would delete something there are refused."""
 
     def __init__(self, chunks: Chunks, owner: tuple[int, int] | None) -> None:

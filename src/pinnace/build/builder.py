@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from pinnace.base.chance import Chance
@@ -19,6 +21,8 @@ from pinnace.build import secret_files
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache, Entry
 from pinnace.build.cache_mounts import CacheMounts
+from pinnace.build.contexts.opening import Contexts
+from pinnace.build.contexts.uploads import Uploads
 from pinnace.build.execute import Executor
 from pinnace.build.exports import Exports
 from pinnace.build.inputs import BuildRequest, Inputs, read_inputs
@@ -26,8 +30,10 @@ from pinnace.build.leftovers import clear_leftovers
 from pinnace.build.outputs import names_to_push
 from pinnace.build.plan import plan_build
 from pinnace.build.progress import Built, Tell, Warned
+from pinnace.build.remote.fetching import Fetching, RemoteFiles
 from pinnace.build.run import BuildRun, Shared
 from pinnace.build.steps import BuildPlan
+from pinnace.build.undo import finished
 from pinnace.image.store import ImageStore
 from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.sandboxes import Sandboxes
@@ -60,6 +66,8 @@ class Builder:
         slots = asyncio.Semaphore(concurrency)
         files = home / "build" / "files"
         self.exports = Exports(chance)
+        self.uploads = Uploads(self._work, images.workers, chance)
+        self._remote = RemoteFiles(home / "build" / "remote", images.workers, chance, find_ca_bundle)
         self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files, self.exports)
 
     async def start(self) -> None:
@@ -72,6 +80,7 @@ class Builder:
         await self.cache_mounts.load()
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
         await asyncio.to_thread(_forget_files, self._shared.files, self._shared.clock.now() - KEEP_S)
+        await self._remote.prune(self._shared.clock.now() - KEEP_S)
 
     def cache_entries(self) -> tuple[Entry, ...]:
         """Return the remembered steps."""
@@ -81,7 +90,8 @@ class Builder:
         """Forget cached steps and remove the layers that only they needed; return how many, and the bytes freed."""
         forgotten = await self._cache.prune(older_than_s=older_than_s)
         _, freed = await self._images.collect()
-        return forgotten, freed
+        fetched = await self._remote.prune(self._shared.clock.now() - older_than_s if older_than_s else None)
+        return forgotten, freed + fetched
 
     async def build(self, request: BuildRequest, tell: Tell) -> Built:
         """Build, name and return the image. Raises: UserError (with the Dockerfile's line), ApiError, HostError."""
@@ -91,10 +101,18 @@ class Builder:
             request.names, request.outputs
         )  # what is wrong with these is told before anything is done
         epoch = request.options.epoch
-        inputs = await asyncio.to_thread(read_inputs, request)
         work = self._work / self._shared.chance.hex(12)
         await asyncio.to_thread(work.mkdir, parents=True)
+        until = AsyncExitStack()
         try:
+            fetching = self._fetching(request, work)
+            contexts = Contexts(
+                request, fetching, self.uploads, self._images, work, self._shared.files, until
+            )
+            request = await contexts.open_main()
+            inputs = await asyncio.to_thread(read_inputs, request)
+            named = await contexts.find_named(inputs.dockerfile.source.text)
+            request = replace(request, options=replace(request.options, contexts=named))
             with self._images.lease(f"build {' '.join(request.names)}") as lease:
                 bases = Bases(
                     self._images,
@@ -121,11 +139,22 @@ class Builder:
                     epoch=epoch,
                 )
                 return await BuildRun(
-                    self._shared, executor, lease, request, inputs, plan, bases, tell
+                    self._shared, executor, lease, request, inputs, plan, bases, tell, contexts, fetching
                 ).finish()
         finally:
+            await finished(until.aclose())
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
             await self._cache.save()
+
+    def _fetching(self, request: BuildRequest, work: Path) -> Fetching:
+        return Fetching(
+            self._remote,
+            self._shared.chance,
+            work,
+            build_args=request.options.build_args,
+            secrets=request.run.secrets,
+            agents=request.run.ssh,
+        )
 
     async def _plan(self, inputs: Inputs, request: BuildRequest, bases: Bases) -> BuildPlan:
         """Plan until no image is unknown. What is wrong may come from an image that isn't known yet: it is looked at last."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinnace.base.errors import UserError
+from pinnace.build.contexts.spec import ContextFlag, MainContext
 from pinnace.build.outputs import Wanted
+from pinnace.build.places import resolve_inside
 from pinnace.build.plan import BuildOptions
 from pinnace.build.run_options import RunOptions
 from pinnace.dockerfile.ignore import parse_ignore
@@ -18,7 +20,10 @@ IGNORE_FILE = ".dockerignore"
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What to build. `context` and `dockerfile` are absolute paths on this machine."""
+    """What to build. `context` and `dockerfile` are absolute paths on this machine.
+
+    When `source` says that the context comes from elsewhere, `dockerfile` is a path in it. `contexts` have names.
+    """
 
     context: Path
     dockerfile: Path
@@ -30,6 +35,8 @@ class BuildRequest:
     pull: bool = False
     outputs: tuple[Wanted, ...] = ()
     keyring: Keyring = nobody
+    source: MainContext = MainContext()
+    contexts: tuple[ContextFlag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,8 @@ def _read_ignore(request: BuildRequest) -> tuple[str, str]:
     """Return the name and the text of the ignore file; one named for the Dockerfile wins."""
     own = request.dockerfile.with_name(request.dockerfile.name + IGNORE_FILE)
     for path in (own, request.context / IGNORE_FILE):
+        if not request.source.is_folder and path.is_relative_to(request.context):
+            path = Path(resolve_inside(str(request.context), str(path.relative_to(request.context))))
         if path.is_file():
             return path.name, path.read_text(encoding="utf-8", errors="surrogateescape")
     return IGNORE_FILE, ""

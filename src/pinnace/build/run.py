@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
+from pinnace.build.contexts.opening import Contexts
 from pinnace.build.copying import CopyFacts
 from pinnace.build.emulation import check_runnable
 from pinnace.build.epoch import clamp_history
@@ -35,7 +37,8 @@ from pinnace.build.mount_sources import OpenMount, bring_sources, compute_conten
 from pinnace.build.outputs import Delivered, names_of
 from pinnace.build.platforms import Platform, parse_platform
 from pinnace.build.plies import Plies, Ply, Shelf, ply_of
-from pinnace.build.progress import Built, Output, StageWeight, StepNews, Tell, Warned
+from pinnace.build.progress import Built, Keyed, Output, Stacked, StageWeight, StepNews, Tell, Warned
+from pinnace.build.remote.fetching import Fetching, make_part
 from pinnace.build.results import Results
 from pinnace.build.sources import CopySource, Folder, FolderPart, LayersPart, Part, Reader
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
@@ -96,6 +99,8 @@ class BuildRun:
         plan: BuildPlan,
         bases: Bases,
         tell: Tell,
+        contexts: Contexts,
+        fetching: Fetching,
     ) -> None:
         self._shared = shared
         self._images = shared.images
@@ -106,6 +111,8 @@ class BuildRun:
         self._plan = plan
         self._bases = bases
         self._tell = tell
+        self._contexts = contexts
+        self._fetching = fetching
         self._shelf = Shelf(shared.images, lease)
         self._stages: dict[int, asyncio.Task[_StageResult]] = {}
 
@@ -165,6 +172,7 @@ class BuildRun:
 
     async def _do_stage(self, stage: StagePlan) -> _StageResult:
         result = await self._begin_stage(stage)
+        base = len(result.layers)
         number = 0
         for planned in stage.steps:
             step = planned.step
@@ -181,6 +189,8 @@ class BuildRun:
                 state="running",
             )
             result = _after(result, planned, await self._do_step(step, result.layers, news))
+        layers = tuple(ply.diff_id for ply in result.layers)
+        self._tell(Stacked(stage=stage.label, layers=layers, base=base))
         return result
 
     async def _begin_stage(self, stage: StagePlan) -> _StageResult:
@@ -214,11 +224,22 @@ class BuildRun:
                     mounts = await self._open_mounts(step, stack, news)
                     content = compute_content(mounts)
                 key = compute_key(step, [ply.diff_id for ply in below], content, self._request.options.epoch)
+                self._tell(
+                    Keyed(
+                        id=news.id,
+                        stage=news.stage,
+                        number=news.number,
+                        key=key,
+                        step=step,
+                        below=tuple(ply.diff_id for ply in below),
+                        content=content,
+                    )
+                )
                 await stack.enter_async_context(self._shared.locks.hold(key))
                 found = None if self._request.no_cache else self._shared.cache.find(key)
                 if found is not None:
                     self._lease.hold(found.layer.key)
-                    self._tell(replace(news, state="cached", bytes=found.layer.size))
+                    self._tell(replace(news, state="cached", bytes=found.layer.size, saved=found.seconds))
                     return _Done(ply_of(found.layer), found.created, cached=True)
                 layers = await self._shelf.bring(below)
                 async with self._shared.slots:
@@ -304,21 +325,27 @@ class BuildRun:
     async def _open_source(self, step: Copy, stack: AsyncExitStack) -> CopySource:
         """Return what a COPY reads from: folders, the files of another stage or image."""
         reader = Reader(self._images.workers, self._tell)
-        sources = [source for source in step.sources if isinstance(source, str)]
-        if not sources:
-            return CopySource(())
-        part: Part
+        parts = []
+        for is_local, group in groupby(step.sources, lambda source: isinstance(source, str)):
+            if is_local:
+                parts.append(await self._local_part(reader, step, [str(one) for one in group], stack))
+            else:
+                parts += [make_part(self._fetching, step, one, self._tell) for one in group if not isinstance(one, str)]
+        return CopySource(parts)
+
+    async def _local_part(
+        self, reader: Reader, step: Copy, sources: Sequence[str], stack: AsyncExitStack
+    ) -> Part:
         if step.image:
             platform = parse_platform(step.platform, self._request.options.architecture)
             plies = self._bases.plies(step.image, platform)
-            part = self._layers_part(reader, step, sources, f"image {step.image}", plies, stack)
-        elif step.stage >= 0:
+            return self._layers_part(reader, step, sources, f"image {step.image}", plies, stack)
+        if step.stage >= 0:
             label = self._plan.stage(step.stage).label
             result = await asyncio.shield(self._stages[step.stage])
-            part = self._layers_part(reader, step, sources, f"stage {label}", result.layers, stack)
-        else:
-            part = FolderPart(reader, step, sources, self._context)
-        return CopySource((part,))
+            return self._layers_part(reader, step, sources, f"stage {label}", result.layers, stack)
+        folder = await self._contexts.folder(step.context) if step.context else self._context
+        return FolderPart(reader, step, sources, folder)
 
     def _layers_part(
         self,
@@ -345,7 +372,8 @@ class BuildRun:
             "the build context",
             self._inputs.ignore,
             self._inputs.ignore_name,
-            str(memory_path(self._shared.files, self._request.context)),
+            "" if self._contexts.is_fixed else str(memory_path(self._shared.files, self._request.context)),
+            is_fixed=self._contexts.is_fixed,
         )
 
 

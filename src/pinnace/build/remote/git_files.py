@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -36,6 +36,7 @@ from pinnace.build.remote.git_words import (
     parse_refs,
     refs_to_ask,
     render_environment,
+    render_login,
     show,
 )
 from pinnace.image.workers import Workers
@@ -47,10 +48,14 @@ HINT = "apt-get install git; repositories are fetched with it"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a build reaches servers: proxies by scheme ("no": hosts without one), the agent for ssh ("" for none)."""
+    """How a build reaches servers: proxies by scheme ("no": hosts without one), the agent for ssh ("" for none).
+
+    `headers` log in over HTTP, by host; "" is for any.
+    """
 
     proxies: Mapping[str, str]
     agent: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class GitFiles:
@@ -164,7 +169,8 @@ class GitFiles:
         program = await asyncio.to_thread(spawn.find_program, "git", hint=HINT)
         places = await asyncio.to_thread(_make_places, self._folder, access.agent)
         path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        return _Git((program,), render_environment(source, places, access.proxies, path), source)
+        environment = render_environment(source, places, access.proxies, path)
+        return _Git((program,), environment | render_login(source, access.headers), source)
 
     async def _bare(self, source: GitSource, git: _Git) -> Path:
         place = self._folder / "repositories" / hashlib.sha256(source.url.encode()).hexdigest()[:32]

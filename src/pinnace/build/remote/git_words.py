@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.build.remote.addresses import GitSource, hide_secrets, is_commit
@@ -96,6 +97,21 @@ def render_environment(
     if places.agent:
         environment["SSH_AUTH_SOCK"] = places.agent
     return environment
+
+
+def render_login(source: GitSource, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which git sends a header to this source's server, and to no other."""
+    parts = urlsplit(source.url) if source.url.startswith(("https://", "http://")) else None
+    host = parts.hostname if parts is not None else None
+    header = headers.get(host or "") or headers.get("") if host else None
+    if parts is None or header is None:
+        return {}
+    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{server}.extraheader",
+        "GIT_CONFIG_VALUE_0": header,
+    }
 
 
 def refs_to_ask(ref: str) -> tuple[str, ...]:

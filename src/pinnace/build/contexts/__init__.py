@@ -1,0 +1,1 @@
+"""Where a build's files come from: folders, streams, repositories, URLs; the main context and those with names."""

@@ -90,16 +90,6 @@ class DockerConfig:
         found = {key: self._read(key, entry) for key, entry in self._auths().items()}
         return {key: credential for key, credential in found.items() if credential is not None}
 
-    @property
-    def helpers(self) -> dict[str, str]:
-        """The helpers that keep one server's credentials each, by server."""
-        return {str(key): str(value) for key, value in (self._document.get("credHelpers") or {}).items()}
-
-    @property
-    def default_helper(self) -> str:
-        """The helper for all other servers; "" when there is none."""
-        return str(self._document.get("credsStore") or "")
-
     def with_login(self, server: str, credential: Credential | None) -> DockerConfig:
         """Return the document with a server's credentials; None when a helper keeps them and the file only names it."""
         entry: dict[str, str] = {}
@@ -182,15 +172,6 @@ def parse_helper_answer(code: int, stdout: bytes, helper: str) -> Credential | N
     if name == _TOKEN_USER:
         return Credential(identity_token=secret)
     return Credential(name, secret)
-
-
-def parse_helper_list(code: int, stdout: bytes) -> tuple[str, ...]:
-    """Return the servers that a helper knows; none when it can't list them."""
-    try:
-        found = json.loads(stdout) if code == 0 else {}
-    except ValueError:
-        found = {}
-    return tuple(map(str, found)) if isinstance(found, dict) else ()
 
 
 def render_stored(server: str, credential: Credential) -> bytes:

@@ -14,10 +14,6 @@ from pinnace.base.credentials import Credential, DockerConfig, parse_docker_conf
 from pinnace.base.errors import UserError
 from pinnace.base.person import docker_config_of, find_person
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 HELPER_TIMEOUT_S = 60.0  # a helper may ask the person something
 _TMP_SUFFIX = ".tmp-pinnace"
 
@@ -51,14 +47,12 @@ class Credentials:
         return {} if found is None else {domain: describe(found)}
 
     def find_all(self) -> dict[str, dict[str, str]]:
-        """Return what a request carries that may need any registry (a build): all credentials, by domain."""
-        config = self.read()
-        found = dict(config.stored())
-        if helper := config.default_helper:
-            servers = docker.parse_helper_list(*self._ask(helper, "list", b""))
-            found |= self._get_all((server, helper) for server in servers)
-        found |= self._get_all(config.helpers.items())
-        return {docker.domain_of(server): describe(one) for server, one in found.items()}
+        """Return what a request carries that may need any registry (a build): all that stands in the file, by domain.
+
+        Helpers are not asked: one may want the person's passphrase for what the request turns out not to need. The
+        daemon asks them as the instance's owner, once a registry wants to know.
+        """
+        return {docker.domain_of(server): describe(one) for server, one in self.read().stored().items()}
 
     def store(self, server: str, credential: Credential) -> str:
         """Keep credentials; return the helper that has them, "" when they stand in the file. Raises: UserError."""
@@ -84,10 +78,6 @@ class Credentials:
             self._write(changed)
 
     # --- helpers -----------------------------------------------------------------------------------------------------
-
-    def _get_all(self, places: Iterable[tuple[str, str]]) -> dict[str, Credential]:
-        found = {server: self._get(helper, server) for server, helper in places}
-        return {server: one for server, one in found.items() if one is not None}
 
     def _get(self, helper: str, server: str) -> Credential | None:
         return docker.parse_helper_answer(*self._ask(helper, "get", server.encode()), helper)

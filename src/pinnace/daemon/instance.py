@@ -218,7 +218,7 @@ class Instance:
                 *disk_routes(host.images, in_use, engine, queries, snapshots, builder),
                 *registry_routes(host.images),
                 *container_routes(engine, queries),
-                *build_routes(builder),
+                *build_routes(builder, keyring.find),
             ]
         )
         server = KubeServer(api, world, ServerSettings(), mounts={PREFIX + "/": router})

@@ -15,7 +15,7 @@ from typing import Any
 from pinnace.base.credentials import HUB_DOMAIN, Credential, host_of, read_entry
 from pinnace.base.errors import UserError
 
-__all__ = ["Credential", "Keyring", "find_fitting", "keyring_of", "nobody", "parse_pull_secret"]
+__all__ = ["Credential", "Keyring", "chain", "find_fitting", "keyring_of", "nobody", "parse_pull_secret"]
 
 # Asked by a registry's domain as references have it: "docker.io", "ghcr.io", "localhost:5000".
 Keyring = Callable[[str], Awaitable[Credential | None]]
@@ -35,6 +35,18 @@ def keyring_of(credentials: Mapping[str, Credential]) -> Keyring:
 
     async def find(domain: str) -> Credential | None:
         return credentials.get(domain)
+
+    return find
+
+
+def chain(*keyrings: Keyring) -> Keyring:
+    """Return a keyring that asks others, in order, until one has something."""
+
+    async def find(domain: str) -> Credential | None:
+        for keyring in keyrings:
+            if (found := await keyring(domain)) is not None:
+                return found
+        return None
 
     return find
 

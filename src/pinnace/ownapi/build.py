@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from pinnace.build.plan import BuildOptions
 from pinnace.build.platforms import parse_build_platform
 from pinnace.build.progress import News
 from pinnace.image.platforms import host_architecture
+from pinnace.oci.credentials import Keyring, chain, nobody
 from pinnace.ownapi.registries import read_keyring
 from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
 
 log = logging.getLogger("pinnace.ownapi")
 
 
-def build_routes(builder: Builder) -> list[Route]:
-    """Return the rows."""
+def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
+    """Return the rows. `owner` is asked for credentials that a request does not carry."""
 
     async def build(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
-        wanted = _read_request(await read_json(request))
+        body = await read_json(request)
+        wanted = replace(_read_request(body), keyring=chain(read_keyring(body), owner))
         lines = JsonLines(request)
         await lines.start()
         news: asyncio.Queue[News | None] = asyncio.Queue()
@@ -94,7 +97,7 @@ def _read_request(body: dict[str, Any]) -> BuildRequest:
         ),
         no_cache=bool(body.get("no_cache")),
         host_ca=bool(body.get("host_ca")),
+        explain=bool(body.get("explain")),
         pull=bool(body.get("pull")),
-        keyring=read_keyring(body),
         outputs=read_wanted(body.get("outputs", [])),
     )

@@ -13,6 +13,7 @@ from pinnace.build.builder import Builder
 from pinnace.build.inputs import BuildRequest
 from pinnace.build.plan import BuildOptions
 from pinnace.build.progress import Built, News, Output, StepNews, Warned
+from pinnace.build.run_options import CommandRules, RunOptions
 from pinnace.daemon.adapters import SandboxImages
 from pinnace.image.names import MemoryNames
 from pinnace.image.store import ImageStore, host_architecture
@@ -104,15 +105,29 @@ class BuildWorld:
         no_cache: bool = False,
         host_ca: bool = False,
         build_args: dict[str, str] | None = None,
+        run: RunOptions | None = None,
+        commands: CommandRules | None = None,
+        file: str = "Dockerfile",
     ) -> Built:
         """Build a Dockerfile; `files` are put into the context before."""
         grow(self.context, files or {})
-        path = self.instance.root / "Dockerfile"
+        path = self.instance.root / file
         if not path.exists() or path.read_text() != dockerfile:  # another build may be reading it
             path.write_text(dockerfile)
-        options = BuildOptions(target=target, build_args=build_args or {}, architecture=host_architecture())
+        options = BuildOptions(
+            target=target,
+            build_args=build_args or {},
+            architecture=host_architecture(),
+            commands=commands or CommandRules(),
+        )
         request = BuildRequest(
-            self.context, path, (name,), options=options, no_cache=no_cache, host_ca=host_ca
+            self.context,
+            path,
+            (name,),
+            options=options,
+            no_cache=no_cache,
+            host_ca=host_ca,
+            run=run or RunOptions(),
         )
         return await self.builder.build(request, told or Told())
 

@@ -30,6 +30,7 @@ from pinnace.container.logs import LogOptions
 from pinnace.container.plan import Mount, bind
 from pinnace.container.system import read_in_root
 from pinnace.container.users import resolve_user
+from pinnace.dockerfile.words import take_flags
 from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
@@ -305,7 +306,7 @@ def _name_of(entry: str) -> str:
 
 
 def _command_of(step: Run) -> str:
-    return step.place.text.removeprefix("RUN ")
+    return take_flags(step.place.text.removeprefix("RUN "))[1]
 
 
 def _system_of(root: Path) -> str:

@@ -91,22 +91,20 @@ class RunMounts:
                 if mount.type == "cache":
                     ready.mounts.append(await self._cache(mount, sources.get(place), stack))
                 elif mount.type == "bind":
-                    ready.mounts.append(await self._bind(mount, sources[place], mounts, stack))
+                    has_inner = any(_is_inside(one.target, mount.target) for one in mounts)
+                    ready.mounts.append(await self._bind(mount, sources[place], has_inner, stack))
                 elif mount.type == "tmpfs":
                     ready.mounts.append(_tmpfs(mount))
-            ready.stubs = await asyncio.to_thread(lambda: [_stub(one) for one in ready.mounts])
+            ready.stubs = await asyncio.to_thread(_make_all_points, ready.mounts)
             yield ready
 
     # --- files -------------------------------------------------------------------------------------------------------
 
     async def _bind(
-        self, mount: RunMount, source: MountSource, mounts: Sequence[RunMount], stack: AsyncExitStack
+        self, mount: RunMount, source: MountSource, has_inner: bool, stack: AsyncExitStack
     ) -> Mount:
-        inner = [one for one in mounts if one.target.startswith(mount.target + "/")]
-        rootfs = await self._mount_stack(source, stack, read_only=mount.read_only and not inner)
+        rootfs = await self._mount_stack(source, stack, read_only=mount.read_only and not has_inner)
         place = await asyncio.to_thread(_find, rootfs, source.path, mount)
-        if inner:
-            await asyncio.to_thread(_make_points, place, mount.target, inner)
         return bind(place, mount.target, read_only=mount.read_only)
 
     async def _mount_stack(self, source: MountSource, stack: AsyncExitStack, *, read_only: bool) -> Rootfs:
@@ -222,22 +220,34 @@ def _find(rootfs: Rootfs, path: str, mount: RunMount) -> str:
     return place
 
 
-def _make_points(place: str, target: str, inner: Sequence[RunMount]) -> None:
-    """Make the mount points below a bind, in the layer whose writes are dropped: the bind itself may be read-only."""
-    for mount in inner:
-        inside = mount.target[len(target) :]
+def _make_all_points(mounts: Sequence[Mount]) -> list[Stub]:
+    """Make the mount points that lie in other mounts; return those of the root filesystem."""
+    stubs = [_stub(mount) for mount in mounts]
+    for mount in mounts:
+        inner = [stub for stub in stubs if _is_inside(stub.target, mount.target)]
+        if mount.type == "bind" and inner and os.path.isdir(mount.source):
+            _make_points(mount, inner)
+    return stubs
+
+
+def _make_points(mount: Mount, inner: Sequence[Stub]) -> None:
+    """Make them in the layer whose writes are dropped (or in the cache): what is mounted may be read-only."""
+    for stub in inner:
+        inside = stub.target[len(mount.target) :]
         try:
-            if mount.type in ("secret", "ssh"):
-                make_folders(place, os.path.dirname(inside), 0, 0)
-                point = resolve_inside(place, inside)
-                if not os.path.lexists(point):
-                    os.close(os.open(point, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-            else:
-                make_folders(place, inside, 0, 0)
+            if not stub.is_file:
+                make_folders(mount.source, inside, 0, 0)
+                continue
+            make_folders(mount.source, os.path.dirname(inside), 0, 0)
+            point = resolve_inside(mount.source, inside)
+            if not os.path.lexists(point):
+                os.close(os.open(point, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, stub.mode))
         except OSError as error:
-            raise HostError(
-                f"{mount.target} can't be mounted: {error.strerror}", errno=error.errno
-            ) from error
+            raise HostError(f"{stub.target} can't be mounted: {error.strerror}", errno=error.errno) from error
+
+
+def _is_inside(target: str, folder: str) -> bool:
+    return target.startswith(folder + "/")
 
 
 def _stub(mount: Mount) -> Stub:

@@ -19,8 +19,10 @@ from pinnace.build.outputs import read_wanted
 from pinnace.build.plan import BuildOptions
 from pinnace.build.platforms import parse_build_platform
 from pinnace.build.progress import News
+from pinnace.build.pruning import Bounds
 from pinnace.image.platforms import host_architecture
 from pinnace.oci.credentials import Keyring, chain, nobody
+from pinnace.ownapi.contexts import context_routes, read_contexts, read_main_context
 from pinnace.ownapi.registries import read_keyring
 from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
 
@@ -59,8 +61,13 @@ def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
         return await lines.end()
 
     async def prune(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
-        forgotten, freed = await builder.prune()
-        return render_json({"forgotten": forgotten, "freed": freed})
+        pruned = await builder.prune(_read_bounds(await read_json(request)))
+        gone = [msgspec.to_builtins(record) for record in pruned.records]
+        return render_json({"forgotten": len(gone), "freed": pruned.freed, "records": gone})
+
+    async def usage(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
+        records = await builder.cache_records()
+        return render_json({"records": [msgspec.to_builtins(record) for record in records]})
 
     async def take_result(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
         async with aclosing(builder.exports.take(values["token"])) as pieces:
@@ -75,14 +82,26 @@ def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
     return [
         Route("POST", "/build", build),
         Route("POST", "/build/prune", prune),
+        *context_routes(builder),
+        Route("GET", "/build/cache", usage),
         Route("GET", "/build/results/{token}", take_result),
     ]
+
+
+def _read_bounds(body: dict[str, Any]) -> Bounds:
+    """Return what a person wants forgotten: all that images don't have too, if nothing else is said. Raises: UserError."""
+    try:
+        return msgspec.convert(body, Bounds)
+    except msgspec.ValidationError as error:
+        raise UserError(f"what is to be forgotten can't be understood: {error}") from error
 
 
 def _read_request(body: dict[str, Any]) -> BuildRequest:
     context, dockerfile = body.get("context"), body.get("dockerfile")
     if not isinstance(context, str) or not isinstance(dockerfile, str):
         raise UserError("a build needs a context and a Dockerfile")
+    source = read_main_context(body)
+    dockerfile = dockerfile or ("" if source.is_folder else "Dockerfile")
     here = host_architecture()
     return BuildRequest(
         Path(context),
@@ -100,4 +119,6 @@ def _read_request(body: dict[str, Any]) -> BuildRequest:
         explain=bool(body.get("explain")),
         pull=bool(body.get("pull")),
         outputs=read_wanted(body.get("outputs", [])),
+        source=source,
+        contexts=read_contexts(body),
     )

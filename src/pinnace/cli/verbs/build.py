@@ -12,6 +12,7 @@ from pinnace.cli.build_results import Receiver, read_outputs
 from pinnace.cli.build_view.choose import choose_mode
 from pinnace.cli.build_view.show import show_build
 from pinnace.cli.client import Client
+from pinnace.cli.contexts import read_context, read_named_contexts, standard_input
 from pinnace.cli.credentials import Credentials
 from pinnace.cli.output import say
 from pinnace.cli.units import render_size
@@ -53,6 +54,13 @@ EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the e
 @click.option("--load", is_flag=True, hidden=True)
 @click.option("--iidfile", default="", metavar="FILE", help="Write the image's id to a file.")
 @click.option("--metadata-file", default="", metavar="FILE", help="Write what came of it to a file, as JSON.")
+@click.option(
+    "--build-context",
+    "contexts",
+    multiple=True,
+    metavar="NAME=WHAT",
+    help="A further context: a folder, docker-image://REF, oci-layout://DIR, a repository or a tar.",
+)
 def build_command(
     context: str,
     names: tuple[str, ...],
@@ -72,12 +80,12 @@ def build_command(
     load: bool,
     iidfile: str,
     metadata_file: str,
+    contexts: tuple[str, ...],
 ) -> int:
     """Build an image from a Dockerfile."""
-    folder = os.path.abspath(context)
+    client = Client()
     body = {
-        "context": folder,
-        "dockerfile": os.path.abspath(dockerfile) if dockerfile else os.path.join(folder, "Dockerfile"),
+        "contexts": read_named_contexts(contexts),
         "names": list(names),
         "target": target,
         "build_args": _read_args(build_args),
@@ -89,9 +97,9 @@ def build_command(
         "platforms": list(platforms) or _default_platforms(),
         "credentials": _find_credentials(),
     }
-    client = Client()
     wanted = read_outputs(outputs, push=push, load=load)
     body["outputs"] = [output.describe() for output in wanted]
+    body |= read_context(context, dockerfile, client, standard_input())
     receiver = Receiver(client, wanted, iidfile=iidfile, metadata_file=metadata_file)
     mode = choose_mode(progress, os.environ, is_terminal=sys.stderr.isatty(), is_quiet=quiet)
     news = receiver.filter(client.open("POST", "/pinnace/v1/build", body).lines())

@@ -163,7 +163,8 @@ async def test_cache_outlives_the_daemon_and_the_image(world: BuildWorld) -> Non
     await again.start()
     assert (await again.build(CACHED)).cached == 4
     await again.images.remove("made:v1")
-    forgotten, freed = await again.builder.prune()
+    pruned = await again.builder.prune()
+    forgotten, freed = len(pruned.records), pruned.freed
     assert (forgotten, freed > 0) == (4, True)
     assert (await again.build(CACHED)).cached == 0
     await again.images.close()
@@ -342,7 +343,7 @@ async def test_failed_command_is_told_with_line_output_and_hint_and_leaves_nothi
     ("line", "message", "hint"),
     [
         ('RUN ["nope"]', "exit code: 127", "is not in the image"),
-        ('RUN ["/etc/passwd"]', "exit code: 126", "can't be run"),
+        ('RUN ["/etc/passwd"]', "exit code: 126", "may not be executed"),
         ("RUN nope", "exit code: 127", "is not in the image"),
         (
             "COPY missing /x",

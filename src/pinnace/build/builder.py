@@ -17,6 +17,7 @@ from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
+from pinnace.base.tasks import Tasks
 from pinnace.build import secret_files
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache, Entry
@@ -26,19 +27,22 @@ from pinnace.build.contexts.uploads import Uploads
 from pinnace.build.execute import Executor
 from pinnace.build.exports import Exports
 from pinnace.build.inputs import BuildRequest, Inputs, read_inputs
+from pinnace.build.keeping import CacheKeeper, CacheRules, Pruned
 from pinnace.build.leftovers import clear_leftovers
 from pinnace.build.outputs import names_to_push
 from pinnace.build.plan import plan_build
 from pinnace.build.progress import Built, Tell, Warned
+from pinnace.build.pruning import Bounds, CacheRecord
 from pinnace.build.remote.fetching import Fetching, RemoteFiles
 from pinnace.build.run import BuildRun, Shared
 from pinnace.build.steps import BuildPlan
 from pinnace.build.undo import finished
+from pinnace.build.watch import Watch
 from pinnace.image.store import ImageStore
 from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.sandboxes import Sandboxes
 
-KEEP_S = 14 * 86400.0  # how long a cached step is kept that nobody uses
+ALL = Bounds(every=True)
 
 
 class Builder:
@@ -55,9 +59,11 @@ class Builder:
         resolv_conf: Callable[[], str | None],
         find_ca_bundle: Callable[[], Path | None],
         concurrency: int,
+        rules: CacheRules = CacheRules(),
     ) -> None:
         self._images = images
         self._sandboxes = sandboxes
+        self._rules = rules
         self._work = home / "build" / "work"
         self._resolv_conf = resolv_conf
         self._find_ca_bundle = find_ca_bundle
@@ -66,6 +72,8 @@ class Builder:
         slots = asyncio.Semaphore(concurrency)
         files = home / "build" / "files"
         self.exports = Exports(chance)
+        self._tasks = Tasks("build")
+        self._keeper = CacheKeeper(images, self._cache, self.cache_mounts, clock, home, rules)
         self.uploads = Uploads(self._work, images.workers, chance)
         self._remote = RemoteFiles(home / "build" / "remote", images.workers, chance, find_ca_bundle)
         self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files, self.exports)
@@ -73,25 +81,37 @@ class Builder:
     async def start(self) -> None:
         """Read the cache, clear away what a crash left, and protect what the cache names. Raises: HostError."""
         await self._cache.load()
-        await self._cache.prune(older_than_s=KEEP_S)
+        await self._cache.prune(older_than_s=self._rules.older_than_s)
         self._images.add_roots(self._cache.roots)
         await clear_leftovers(self._images, self._sandboxes)
         await asyncio.to_thread(secret_files.clear, self._work)
         await self.cache_mounts.load()
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
-        await asyncio.to_thread(_forget_files, self._shared.files, self._shared.clock.now() - KEEP_S)
-        await self._remote.prune(self._shared.clock.now() - KEEP_S)
+        await asyncio.to_thread(
+            _forget_files, self._shared.files, self._shared.clock.now() - self._rules.older_than_s
+        )
+        await self._remote.prune(self._shared.clock.now() - self._rules.older_than_s)
 
     def cache_entries(self) -> tuple[Entry, ...]:
         """Return the remembered steps."""
         return self._cache.entries()
 
-    async def prune(self, older_than_s: float = 0.0) -> tuple[int, int]:
-        """Forget cached steps and remove the layers that only they needed; return how many, and the bytes freed."""
-        forgotten = await self._cache.prune(older_than_s=older_than_s)
-        _, freed = await self._images.collect()
-        fetched = await self._remote.prune(self._shared.clock.now() - older_than_s if older_than_s else None)
-        return forgotten, freed + fetched
+    async def prune(self, bounds: Bounds = ALL) -> Pruned:
+        """Forget what the cache keeps, and remove the layers that only it needed. Raises: HostError."""
+        pruned = await self._keeper.prune(bounds)
+        if bounds.max_bytes is not None or bounds.ids or bounds.types:
+            return pruned
+        age = bounds.older_than_s
+        fetched = await self._remote.prune(self._shared.clock.now() - age if age else None)
+        return Pruned(pruned.records, pruned.freed + fetched)
+
+    async def cache_records(self) -> tuple[CacheRecord, ...]:
+        """Return what the cache keeps, what was used last first; cache mounts are measured now."""
+        return await self._keeper.records()
+
+    async def close(self) -> None:
+        """End what goes on in the background."""
+        await self._tasks.close()
 
     async def build(self, request: BuildRequest, tell: Tell) -> Built:
         """Build, name and return the image. Raises: UserError (with the Dockerfile's line), ApiError, HostError."""
@@ -100,6 +120,13 @@ class Builder:
         names_to_push(
             request.names, request.outputs
         )  # what is wrong with these is told before anything is done
+        watch = Watch(
+            tell,
+            self._images,
+            self._shared.files,
+            f"{request.context}\0{request.dockerfile}",
+            no_cache=request.no_cache,
+        )
         epoch = request.options.epoch
         work = self._work / self._shared.chance.hex(12)
         await asyncio.to_thread(work.mkdir, parents=True)
@@ -138,13 +165,24 @@ class Builder:
                     options=request.run,
                     epoch=epoch,
                 )
-                return await BuildRun(
-                    self._shared, executor, lease, request, inputs, plan, bases, tell, contexts, fetching
-                ).finish()
+                run = BuildRun(
+                    self._shared,
+                    executor,
+                    lease,
+                    request,
+                    inputs,
+                    plan,
+                    bases,
+                    watch.hear,
+                    contexts,
+                    fetching,
+                )
+                return await watch.follow(plan, run.finish(), explain=request.explain)
         finally:
             await finished(until.aclose())
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
             await self._cache.save()
+            self._tasks.spawn(self._keeper.keep_in_bounds(), "cache bounds")
 
     def _fetching(self, request: BuildRequest, work: Path) -> Fetching:
         return Fetching(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 import stat
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,7 @@ import msgspec
 
 from pinnace.base.errors import HostError, UserError
 from pinnace.build.known import KnownFiles
+from pinnace.build.listing import Listing, ListingMaker
 from pinnace.build.selection import Found, Selection, find_sources
 from pinnace.build.walk import Item, walk
 
@@ -31,6 +33,7 @@ class SelectionFacts(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     size: int
     unmatched: tuple[str, ...] = ()
+    listing: Listing = Listing()
 
 
 def digest_sources(job: Selection, report: Report) -> SelectionFacts:
@@ -46,6 +49,7 @@ def digest_sources(job: Selection, report: Report) -> SelectionFacts:
         entries=digester.entries,
         size=digester.size,
         unmatched=findings.unmatched,
+        listing=digester.listing.finish(),
     )
 
 
@@ -72,13 +76,14 @@ class _Digester:
         self.known = KnownFiles(selection.known)
         self._buffer = memoryview(bytearray(BLOCK_BYTES))
         self.total = hashlib.sha256()
+        self.listing = ListingMaker()
         self.entries = 0
         self.size = 0
 
     def add_source(self, found: Found) -> None:
         self._add_fields("folder" if found.is_folder else "file", "" if found.is_folder else found.name)
         for item in self._items(found):
-            self._add_item(item)
+            self._add_item(item, posixpath.join(found.path, item.name) if item.name else found.path)
         self._add_fields("end")
 
     def _items(self, found: Found) -> Iterator[Item]:
@@ -86,7 +91,7 @@ class _Digester:
         if found.is_folder:
             yield from walk(found.real, found.path, self._rules, self._excludes, found.included())
 
-    def _add_item(self, item: Item) -> None:
+    def _add_item(self, item: Item, path: str) -> None:
         info = item.info
         self.entries += 1
         self.size += info.st_size if stat.S_ISREG(info.st_mode) else 0
@@ -95,7 +100,10 @@ class _Digester:
         if self._selection.keep_owner:
             for name, value in read_xattrs(item.real).items():
                 self._add_fields(name, value.hex())
-        self._add_fields(self._content(item))
+        content = self._content(item)
+        self._add_fields(content)
+        if not item.is_folder:
+            self.listing.add(path, f"{info.st_mode:o}", owner, content)
         self._report("reading", self.entries, self.size)
 
     def _add_fields(self, *fields: str) -> None:

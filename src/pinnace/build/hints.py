@@ -110,7 +110,7 @@ def _no_module(seen: Seen, found: str) -> str:
 
 def _first_word(seen: Seen, found: str) -> str:
     """A single command that isn't there; of several, nobody knows which."""
-    return "" if re.search(r"[&|;\n]", seen.command) or found == "[" else _missing_command(seen, found)
+    return "" if re.search(r"[&|;\n]", seen.command) or found.startswith("-") else _missing_command(seen, found)
 
 
 FULL_HINT = "the disk is full: pinnace builder prune, or pinnace images and pinnace rmi IMAGE"

@@ -31,6 +31,7 @@ class BuildRequest:
     options: BuildOptions = field(default_factory=BuildOptions)
     no_cache: bool = False
     host_ca: bool = False
+    explain: bool = False
     run: RunOptions = field(default_factory=RunOptions)
     pull: bool = False
     outputs: tuple[Wanted, ...] = ()

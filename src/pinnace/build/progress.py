@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import msgspec
 
+from pinnace.build.listing import Listing
+from pinnace.build.steps import Step
 from pinnace.image.registry.news import LayerNews
 
 
 class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field="type"):
     """A step is "reading" what it copies, "running", "cached", "done" or "failed". `number` counts in its stage from 1.
 
-    Units: bytes, of what was read or copied so far, and of the layer in the end.
+    Units: bytes, of what was read or copied so far, and of the layer in the end; seconds, `saved` those that the cache saved.
     """
 
     id: str
@@ -23,6 +25,7 @@ class StepNews(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field=
     state: str
     seconds: float = 0.0
     bytes: int = 0
+    saved: float = 0.0
 
 
 class PlannedStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,5 +108,35 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="t
     is_stored: bool = True
 
 
-News = PlanNews | StepNews | BaseNews | PushNews | Offered | Output | Warned | Explained | Built
+class Keyed(msgspec.Struct, frozen=True, kw_only=True, tag="keyed", tag_field="type"):
+    """A step's cache key is known, and what it follows from: the step, the layers below (bottom first), what it reads.
+
+    This and the next two are heard by `watch` only, and never leave this room.
+    """
+
+    id: str
+    stage: str
+    number: int
+    key: str
+    step: Step
+    below: tuple[str, ...]
+    content: str
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed", tag_field="type"):
+    """What a step takes from a folder or from layers; said once for each place."""
+
+    id: str
+    listing: Listing
+
+
+class Stacked(msgspec.Struct, frozen=True, kw_only=True, tag="stacked", tag_field="type"):
+    """A stage is done: its layers by diff id, bottom first, of which the first `base` are those that it began with."""
+
+    stage: str
+    layers: tuple[str, ...]
+    base: int
+
+
+News = PlanNews | StepNews | BaseNews | PushNews | Offered | Output | Warned | Explained | Built | Keyed | Listed | Stacked
 Tell = Callable[[News], None]

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from pinnace.build.cache import BuildCache
 from pinnace.build.digest import SelectionFacts, digest_sources
 from pinnace.build.keys import compute_selection_key
-from pinnace.build.progress import StepNews, Tell, Warned
+from pinnace.build.progress import Listed, StepNews, Tell, Warned
 from pinnace.build.selection import Selection
 from pinnace.build.steps import Copy
 from pinnace.image.workers import Workers
@@ -89,6 +89,7 @@ class Reader:
             selection,
             lambda progress: self._tell(replace(news, state="reading", bytes=progress.size)),
         )
+        self._tell(Listed(id=news.id, listing=facts.listing))
         for pattern in facts.unmatched:
             self._tell(Warned(text=f"{step.place.text}: nothing in {selection.what} matches {pattern}"))
         return facts

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pinnace.base.amounts import parse_amount, parse_span
 from pinnace.base.errors import UserError
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]")
@@ -43,6 +44,8 @@ class Settings:
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     registry_certs: tuple[str, ...] = ("/etc/docker/certs.d",)
+    build_cache_age: float = 14 * 86400.0
+    build_cache_size: int = 0
     kubeconfig: bool = True
     debug: bool = False
 
@@ -218,6 +221,20 @@ ROWS: tuple[Row, ...] = (
         "Folders of CA and client certificates of registries, in HOST[:PORT]/{ca.crt,client.cert,client.key}.",
         "DIR,…",
         _folders,
+    ),
+    Row(
+        "build_cache_age",
+        "PINNACE_BUILD_CACHE_AGE",
+        "How long the build cache keeps what nobody uses.",
+        "TIME",
+        parse_span,
+    ),
+    Row(
+        "build_cache_size",
+        "PINNACE_BUILD_CACHE_SIZE",
+        "How much the build cache may hold; a tenth of the disk when it is 0.",
+        "SIZE",
+        parse_amount,
     ),
     Row("kubeconfig", "PINNACE_MERGE_KUBECONFIG", "Merge a context into ~/.kube/config.", "BOOL", _flag),
     Row("debug", "PINNACE_DEBUG", "Log more, and show tracebacks.", "BOOL", _flag),

@@ -96,6 +96,12 @@ class BuildCache:
         await asyncio.to_thread(_remove, self._folder, old)
         return len(old)
 
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Forget entries."""
+        known = [key for key in keys if self._entries.pop(key, None) is not None]
+        self._unsaved.difference_update(known)
+        await asyncio.to_thread(_remove, self._folder, known)
+
     async def save(self) -> None:
         """Write when entries were last used, and new digests; called when a build ends."""
         files = {

@@ -22,6 +22,7 @@ from pinnace.base.errors import UserError
 from pinnace.base.person import docker_config_of
 from pinnace.base.settings import Settings
 from pinnace.build.builder import Builder
+from pinnace.build.keeping import CacheRules
 from pinnace.controllers.ensure import ensure_cluster_objects
 from pinnace.controllers.runner import ControllerRunner
 from pinnace.controllers.table import build_controllers
@@ -205,8 +206,10 @@ class Instance:
             resolv_conf=lambda: f"nameserver {dns_ip}\n",
             find_ca_bundle=find_ca_bundle,
             concurrency=max(2, len(os.sched_getaffinity(0))),
+            rules=CacheRules(settings.build_cache_age, settings.build_cache_size or None),
         )
         await builder.start()
+        self._undo.append(("builder", builder.close))
 
         world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
         in_use: InUse = lambda image: find_image_uses(host, engine, image)  # noqa: E731

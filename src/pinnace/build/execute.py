@@ -31,7 +31,6 @@ from pinnace.container.plan import Mount, bind
 from pinnace.container.system import read_in_root
 from pinnace.container.users import resolve_user
 from pinnace.dockerfile.words import take_flags
-from pinnace.dockerfile.words import take_flags
 from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore

@@ -35,7 +35,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("status", "Instance", "status", "Show what runs, and what was chosen for this host."),
     Verb("env", "Instance", "env", 'Print settings for the shell: eval "$(pinnace env)".'),
     Verb("build", "Images", "build", "Build an image from a Dockerfile."),
-    Verb("builder", "Images", "build", "Look after the build cache."),
+    Verb("builder", "Images", "builder", "Look after the build cache."),
     Verb("run", "Containers", "run", "Create a container and run it."),
     Verb("create", "Containers", "run", "Create a container; start it later."),
     Verb("ps", "Containers", "ps", "List containers."),

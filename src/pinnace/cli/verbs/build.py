@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import click
 
 from pinnace.base.errors import PinnaceError, UserError
+from pinnace.cli.build_commands import command_flags, open_commands
 from pinnace.cli.build_results import Receiver, read_outputs
 from pinnace.cli.build_view.choose import choose_mode
 from pinnace.cli.build_view.show import show_build
@@ -15,7 +17,6 @@ from pinnace.cli.client import Client
 from pinnace.cli.contexts import read_context, read_named_contexts, standard_input
 from pinnace.cli.credentials import Credentials
 from pinnace.cli.output import say
-from pinnace.cli.units import render_size
 
 EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the environment where it is set
 
@@ -52,6 +53,7 @@ EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the e
 )
 @click.option("--push", is_flag=True, help="Push the image; short for --output type=registry.")
 @click.option("--load", is_flag=True, hidden=True)
+@command_flags
 @click.option("--iidfile", default="", metavar="FILE", help="Write the image's id to a file.")
 @click.option("--metadata-file", default="", metavar="FILE", help="Write what came of it to a file, as JSON.")
 @click.option(
@@ -80,6 +82,7 @@ def build_command(
     load: bool,
     iidfile: str,
     metadata_file: str,
+    commands: dict[str, Any],
     contexts: tuple[str, ...],
 ) -> int:
     """Build an image from a Dockerfile."""
@@ -96,6 +99,7 @@ def build_command(
         "pull": pull,
         "platforms": list(platforms) or _default_platforms(),
         "credentials": _find_credentials(),
+        **click.get_current_context().with_resource(open_commands(commands)),
     }
     wanted = read_outputs(outputs, push=push, load=load)
     body["outputs"] = [output.describe() for output in wanted]
@@ -105,18 +109,6 @@ def build_command(
     news = receiver.filter(client.open("POST", "/pinnace/v1/build", body).lines())
     show_build(news, mode, " ".join(names) or "an image", os.environ)
     return 0
-
-
-@click.group("builder")
-def builder_command() -> None:
-    """Look after the build cache."""
-
-
-@builder_command.command("prune")
-def prune_command() -> None:
-    """Forget all cached steps, and remove the layers that no image needs."""
-    done = Client().post("/pinnace/v1/build/prune")
-    print(f"Forgot {done['forgotten']} cached steps, reclaimed {render_size(done['freed'])}")
 
 
 def _default_platforms() -> list[str]:

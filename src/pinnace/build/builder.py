@@ -18,7 +18,6 @@ from pinnace.base.clock import Clock
 from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
 from pinnace.base.tasks import Tasks
-from pinnace.build import secret_files
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache, Entry
 from pinnace.build.cache_mounts import CacheMounts
@@ -83,8 +82,7 @@ class Builder:
         await self._cache.load()
         await self._cache.prune(older_than_s=self._rules.older_than_s)
         self._images.add_roots(self._cache.roots)
-        await clear_leftovers(self._images, self._sandboxes)
-        await asyncio.to_thread(secret_files.clear, self._work)
+        await clear_leftovers(self._images, self._sandboxes, self._work)
         await self.cache_mounts.load()
         await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
         await asyncio.to_thread(

@@ -46,7 +46,7 @@ async def clear_instance(settings: Settings, *, wipe: bool) -> list[str]:
         count = 0
         if settings.home_path.exists():
             await host.sandboxes.adopt()
-            await clear_leftovers(host.images, host.sandboxes)
+            await clear_leftovers(host.images, host.sandboxes, settings.home_path / "build" / "work")
             count = len(host.sandboxes.list_sandboxes())
         await asyncio.gather(
             *(host.sandboxes.stop(one.id, grace_s=STOP_GRACE_S) for one in host.sandboxes.list_containers()),

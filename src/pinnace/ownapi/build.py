@@ -22,6 +22,7 @@ from pinnace.build.progress import News
 from pinnace.build.pruning import Bounds
 from pinnace.image.platforms import host_architecture
 from pinnace.oci.credentials import Keyring, chain, nobody
+from pinnace.ownapi.build_commands import read_command_rules, read_run_options
 from pinnace.ownapi.contexts import context_routes, read_contexts, read_main_context
 from pinnace.ownapi.registries import read_keyring
 from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
@@ -112,10 +113,12 @@ def _read_request(body: dict[str, Any]) -> BuildRequest:
             build_args=dict(body.get("build_args", {})),
             labels=dict(body.get("labels", {})),
             architecture=here,
+            commands=read_command_rules(body),
             platform=str(parse_build_platform(body.get("platforms", ()), here)),
         ),
         no_cache=bool(body.get("no_cache")),
         host_ca=bool(body.get("host_ca")),
+        run=read_run_options(body),
         explain=bool(body.get("explain")),
         pull=bool(body.get("pull")),
         outputs=read_wanted(body.get("outputs", [])),

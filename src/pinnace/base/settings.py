@@ -44,8 +44,8 @@ class Settings:
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     registry_certs: tuple[str, ...] = ("/etc/docker/certs.d",)
-    build_cache_age: float = 14 * 86400.0
-    build_cache_size: int = 0
+    build_cache_age: str = "14d"
+    build_cache_size: str = ""
     kubeconfig: bool = True
     debug: bool = False
 
@@ -124,6 +124,16 @@ def _folder(text: str) -> str:
 def _host_name(text: str) -> str:
     name = _NOT_IN_NAMES.sub("-", text.lower()).strip("-.")
     return name[:63].rstrip("-.")
+
+
+def _span(text: str) -> str:
+    parse_span(text)
+    return text
+
+
+def _amount(text: str) -> str:
+    parse_amount(text)
+    return text
 
 
 def _flag(text: str) -> bool:
@@ -227,14 +237,14 @@ ROWS: tuple[Row, ...] = (
         "PINNACE_BUILD_CACHE_AGE",
         "How long the build cache keeps what nobody uses.",
         "TIME",
-        parse_span,
+        _span,
     ),
     Row(
         "build_cache_size",
         "PINNACE_BUILD_CACHE_SIZE",
-        "How much the build cache may hold; a tenth of the disk when it is 0.",
+        "How much the build cache may hold; a tenth of the disk when not set.",
         "SIZE",
-        parse_amount,
+        _amount,
     ),
     Row("kubeconfig", "PINNACE_MERGE_KUBECONFIG", "Merge a context into ~/.kube/config.", "BOOL", _flag),
     Row("debug", "PINNACE_DEBUG", "Log more, and show tracebacks.", "BOOL", _flag),

@@ -16,6 +16,7 @@ from pathlib import Path
 from pinnace import __version__
 from pinnace.api.facade import Api
 from pinnace.api.settings import ApiSettings
+from pinnace.base.amounts import parse_amount, parse_span
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.base.errors import UserError
@@ -206,7 +207,7 @@ class Instance:
             resolv_conf=lambda: f"nameserver {dns_ip}\n",
             find_ca_bundle=find_ca_bundle,
             concurrency=max(2, len(os.sched_getaffinity(0))),
-            rules=CacheRules(settings.build_cache_age, settings.build_cache_size or None),
+            rules=_cache_rules(settings),
         )
         await builder.start()
         self._undo.append(("builder", builder.close))
@@ -327,3 +328,8 @@ class Instance:
         if self._lock.held:  # else the socket is that of the daemon that runs
             self._settings.kube_socket.unlink(missing_ok=True)
         self._lock.release()
+
+
+def _cache_rules(settings: Settings) -> CacheRules:
+    size = settings.build_cache_size
+    return CacheRules(parse_span(settings.build_cache_age), parse_amount(size) if size else None)

@@ -173,7 +173,7 @@ def _layer(image: StageLayers, number: int) -> str:
 
 # Commands that install what a few files name: those files should come first, alone.
 INSTALLERS: tuple[tuple[str, str], ...] = (
-    (r"\bpip3? install\b.*(?:-r|--requirement)[= ]*(\S+)", "{}"),
+    (r"\bpip3? install\b.*\s(?:-r\s*|--requirement[=\s]+)(\S+)", "{}"),
     (r"\bpip3? install (?:-e )?\.(?:\s|$)", "pyproject.toml"),
     (r"\b(?:poetry install|uv sync|pdm install)\b", "pyproject.toml and the lock file"),
     (
@@ -184,7 +184,7 @@ INSTALLERS: tuple[tuple[str, str], ...] = (
     (r"\bbundle install\b", "Gemfile Gemfile.lock"),
     (r"\bcomposer install\b", "composer.json composer.lock"),
     (r"\bmvn\b.*dependency:", "pom.xml"),
-    (r"\bconda env (?:create|update)\b.*(?:-f|--file)[= ]*(\S+)", "{}"),
+    (r"\bconda env (?:create|update)\b.*\s(?:-f\s*|--file[=\s]+)(\S+)", "{}"),
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.build.builder import Builder
+from pinnace.build.contexts.spec import ContextFlag, MainContext
 from pinnace.build.inputs import BuildRequest
 from pinnace.build.plan import BuildOptions
 from pinnace.build.progress import Built, News, Output, StepNews, Warned
@@ -108,11 +109,15 @@ class BuildWorld:
         run: RunOptions | None = None,
         commands: CommandRules | None = None,
         file: str = "Dockerfile",
+        source: MainContext = MainContext(),
+        contexts: tuple[ContextFlag, ...] = (),
     ) -> Built:
-        """Build a Dockerfile; `files` are put into the context before."""
+        """Build a Dockerfile; `files` are put into the context before. "" is the context's own Dockerfile."""
         grow(self.context, files or {})
-        path = self.instance.root / file
-        if not path.exists() or path.read_text() != dockerfile:  # another build may be reading it
+        path = self.instance.root / file if dockerfile else Path(file)
+        if dockerfile and not (
+            path.exists() and path.read_text() == dockerfile
+        ):  # another build may be reading it
             path.write_text(dockerfile)
         options = BuildOptions(
             target=target,
@@ -128,6 +133,8 @@ class BuildWorld:
             no_cache=no_cache,
             host_ca=host_ca,
             run=run or RunOptions(),
+            source=source,
+            contexts=contexts,
         )
         return await self.builder.build(request, told or Told())
 

@@ -51,9 +51,8 @@ class GitSource(msgspec.Struct, frozen=True, kw_only=True, tag="git"):
     @property
     def commit(self) -> str:
         """The commit, if the address names one in full."""
-        if _COMMIT.fullmatch(self.ref):
-            return self.ref
-        return self.checksum if _COMMIT.fullmatch(self.checksum) else ""
+        named = self.ref or self.checksum
+        return named if _COMMIT.fullmatch(named) else ""
 
 
 RemoteSource = HttpSource | GitSource

@@ -68,10 +68,8 @@ class GitFiles:
 
     async def find_commit(self, source: GitSource, access: Access) -> str:
         """Return the commit that an address means now. Raises: UserError, HostError."""
-        if is_commit(source.ref):
-            check_commit(source, source.ref)
-            return source.ref
         if source.commit:
+            check_commit(source, source.commit)
             return source.commit
         git = await self._git(source, access)
         names = refs_to_ask(source.ref)

@@ -1,0 +1,393 @@
+"""ADD from elsewhere: a real web server, real repositories. Expected values: the Dockerfile reference; BuildKit where it is silent."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from pinnace.base.errors import HostError, PinnaceError, UserError
+from tests.host.build_world import BuildWorld, Told
+from tests.host.conftest import Instance
+from tests.host.web import GIT_HTTP_BACKEND, Page, Repository, Web, serving
+
+MODIFIED, MODIFIED_S = "Wed, 21 Oct 2015 07:28:00 GMT", 1445412480
+
+
+@pytest.fixture
+async def world(instance: Instance) -> AsyncIterator[BuildWorld]:
+    one = BuildWorld(instance)
+    await one.start()
+    yield one
+    left = one.leftovers()
+    await one.close()
+    assert left == [], "the build left something behind"
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving() as one:
+        yield one
+
+
+def tar_of(**files: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+def place_of(world: BuildWorld, path: str) -> Path:
+    image = world.image()
+    for layer in reversed(world.images.catalog.layers(image.config)):
+        place = world.images.layers.tree(layer) / path
+        if os.path.lexists(place):
+            return place
+    raise AssertionError(f"{path} is not in the image")
+
+
+# --- URLs ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_downloaded_file_has_the_urls_name_mode_600_and_the_servers_time(
+    world: BuildWorld, web: Web
+) -> None:
+    web.pages["/pub/tool%201.txt"] = Page(b"text", headers={"Last-Modified": MODIFIED})
+    await world.build(f"FROM scratch\nADD {web.url}/pub/tool%201.txt?x=1 /opt/\n")
+    info = place_of(world, "opt/tool 1.txt").stat()
+    assert (info.st_mode & 0o7777, info.st_uid, info.st_gid, info.st_mtime) == (0o600, 0, 0, MODIFIED_S)
+
+
+async def test_name_comes_from_the_server_where_the_url_has_none_and_else_must_be_given(
+    world: BuildWorld, web: Web
+) -> None:
+    web.pages["/"] = Page(b"text", headers={"Content-Disposition": 'attachment; filename="../../a b.txt"'})
+    web.pages["/none/"] = Page(b"text")
+    await world.build(f"FROM scratch\nADD {web.url}/ /x/\n")
+    assert world.read("/x/a b.txt") == "text"
+    await world.build(f"FROM scratch\nADD --chmod=u=rw,go=r --chown=3:4 {web.url} /x/named\n")
+    info = place_of(world, "x/named").stat()
+    assert (info.st_mode & 0o7777, info.st_uid, info.st_gid) == (0o644, 3, 4)
+
+
+async def test_archive_is_unpacked_only_if_that_is_said(world: BuildWorld, web: Web) -> None:
+    web.pages["/a.tgz"] = Page(tar_of(inner="in"))
+    await world.build(f"FROM scratch\nADD {web.url}/a.tgz /x/\n")
+    assert world.layers() == [["x/", "x/a.tgz"]]
+    await world.build(f"FROM scratch\nADD --unpack {web.url}/a.tgz /x/\n")
+    assert world.layers() == [["x/", "x/inner"]]
+
+
+@pytest.mark.parametrize("header", [{"ETag": '"1"'}, {"Last-Modified": MODIFIED}, {}])
+async def test_unchanged_file_is_a_hit_and_is_asked_for_with_what_its_server_said(
+    world: BuildWorld, web: Web, header: dict[str, str]
+) -> None:
+    dockerfile = f"FROM scratch\nADD {web.url}/f /f\n"
+    web.pages["/f"] = Page(b"one", headers=header)
+    await world.build(dockerfile)
+    told = Told()
+    built = await world.build(dockerfile, told=told)
+    assert (built.cached, told.steps("running")) == (1, [])
+    asked = {name for _, _, headers in web.asked for name in headers if name.startswith("if-")}
+    assert asked == ({"if-none-match"} if "ETag" in header else {"if-modified-since"} if header else set())
+    web.pages["/f"] = Page(b"two", headers={name: value.replace("1", "3") for name, value in header.items()})
+    assert (await world.build(dockerfile)).cached == 0
+    assert world.read("/f") == "two"
+
+
+async def test_redirects_are_followed_to_the_web_only(world: BuildWorld, web: Web) -> None:
+    web.pages["/old"] = Page(status=302, headers={"Location": "/new"})
+    web.pages["/new"] = Page(b"here")
+    web.pages["/out"] = Page(status=302, headers={"Location": "file:///etc/passwd"})
+    web.pages["/round"] = Page(status=302, headers={"Location": "/round"})
+    await world.build(f"FROM scratch\nADD {web.url}/old /d/\n")
+    assert world.read("/d/old") == "here"
+    for path in ("/out", "/round"):
+        with pytest.raises(UserError, match="302"):
+            await world.build(f"FROM scratch\nADD {web.url}{path} /d/\n")
+
+
+async def test_checksum_is_verified_and_a_known_file_needs_no_server(world: BuildWorld, web: Web) -> None:
+    web.pages["/f"] = Page(b"right")
+    right, wrong = (hashlib.sha256(data).hexdigest() for data in (b"right", b"wrong"))
+    with pytest.raises(UserError, match=f"digest mismatch sha256:{right}: sha256:{wrong}"):
+        await world.build(f"FROM scratch\nADD --checksum=sha256:{wrong} {web.url}/f /f\n")
+    dockerfile = f"FROM scratch\nARG SUM=sha256:{right}\nADD --checksum=$SUM {web.url}/f /f\n"
+    await world.build(dockerfile)
+    count = len(web.asked)
+    web.pages["/f"] = Page(b"changed")
+    assert (await world.build(dockerfile)).cached == 1
+    await world.build(dockerfile, no_cache=True)
+    assert (len(web.asked), world.read("/f")) == (count, "right")
+
+
+@pytest.mark.parametrize(
+    ("page", "error", "message", "hint"),
+    [
+        (Page(status=404), UserError, "invalid response status 404 Not Found", "is the address right?"),
+        (Page(status=401), UserError, "401", "wants a login"),
+        (Page(status=503), HostError, "503", "the server fails"),
+        (Page(b"half", headers={"Content-Length": "10"}), HostError, "after 4 of 10 bytes", "try again"),
+        (Page(headers={"Content-Length": str(1 << 60)}), HostError, "there is room for", "free some space"),
+    ],
+)
+async def test_what_a_server_refuses_is_told_on_the_line(
+    world: BuildWorld,
+    web: Web,
+    monkeypatch: pytest.MonkeyPatch,
+    page: Page,
+    error: type[PinnaceError],
+    message: str,
+    hint: str,
+) -> None:
+    web.pages["/f"] = page
+    with pytest.raises(error) as caught:
+        await world.build(f"FROM scratch\nADD {web.url}/f /f\n")
+    told = f"{getattr(caught.value, 'where', '')} {caught.value.message}"
+    assert "Dockerfile:2: ADD" in told
+    assert message in told
+    assert hint in caught.value.hint
+
+
+async def test_server_that_stalls_and_one_that_is_not_there(world: BuildWorld, web: Web) -> None:
+    def slow() -> Iterator[bytes]:
+        yield b"some"
+        web.stopped.wait(20)
+
+    world.builder._remote.http._stall_s = 0.3
+    web.pages["/slow"] = Page(slow)
+    with pytest.raises(HostError, match=r"sent nothing for 0\.3 s"):
+        await world.build(f"FROM scratch\nADD {web.url}/slow /f\n")
+    with pytest.raises(HostError, match=r"127\.0\.0\.1 can't be reached: Connection refused"):
+        await world.build("FROM scratch\nADD http://127.0.0.1:1/f /f\n")
+
+
+async def test_login_in_the_url_is_sent_and_never_shown(world: BuildWorld, web: Web) -> None:
+    seen: list[str] = []
+
+    def page(headers: dict[str, str]) -> Page:
+        seen.append(headers.get("authorization", ""))
+        return Page(b"secret") if seen[-1] == "Basic bWU6cEBzcw==" else Page(status=401)
+
+    web.pages["/f"] = page
+    host = web.url.removeprefix("http://")
+    await world.build(f"FROM scratch\nADD http://me:p%40ss@{host}/f /f\n")
+    with pytest.raises(UserError) as caught:
+        await world.build(f"FROM scratch\nADD http://me:other@{host}/f /f\n")
+    assert "other" not in caught.value.message
+    assert "xxxxx" in caught.value.message
+
+
+async def test_download_goes_through_the_proxy_that_the_build_was_given(world: BuildWorld, web: Web) -> None:
+    web.pages["http://example.invalid/f"] = Page(b"by proxy")
+    await world.build("FROM scratch\nADD http://example.invalid/f /f\n", build_args={"HTTP_PROXY": web.url})
+    assert world.read("/f") == "by proxy"
+    with pytest.raises(HostError, match="can't be resolved"):
+        await world.build(
+            "FROM scratch\nADD http://example.invalid/f /f\n",
+            build_args={"HTTP_PROXY": web.url, "NO_PROXY": "example.invalid"},
+            no_cache=True,
+        )
+
+
+async def test_one_add_takes_local_and_fetched_files_in_order(world: BuildWorld, web: Web) -> None:
+    web.pages["/f"] = Page(b"fetched")
+    await world.build(f"FROM scratch\nADD f {web.url}/f /d/\n", {"f": "local", "g": "other"})
+    assert world.read("/d/f") == "fetched"
+    await world.build(f"FROM scratch\nADD {web.url}/f f g /d/\n")
+    assert (world.read("/d/f"), world.read("/d/g")) == ("local", "other")
+
+
+async def test_pruning_forgets_downloads(world: BuildWorld, web: Web) -> None:
+    web.pages["/f"] = Page(b"x" * 1000)
+    await world.build(f"FROM scratch\nADD {web.url}/f /f\n")
+    await world.builder.prune()
+    assert list((world.instance.home / "build" / "remote" / "http").iterdir()) == []
+
+
+# --- repositories ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(instance: Instance, web: Web) -> Repository:
+    if not os.path.exists(GIT_HTTP_BACKEND):
+        pytest.skip("git is not installed")
+    web.git_root = instance.root / "git"
+    return Repository(web.git_root / "x.git")
+
+
+async def test_repository_is_copied_without_its_git_folder_and_its_commit_is_the_key(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    repository.commit({"a": "1", "docs/b": "2", "run": "#!", "link": "-> a"})
+    (repository.place / "run").chmod(0o755)
+    first = repository.commit({})
+    dockerfile = f"FROM scratch\nADD {web.url}/git/x.git /src\n"
+    built = await world.build(dockerfile)
+    assert world.layers() == [["src/", "src/a", "src/docs/", "src/docs/b", "src/link", "src/run"]]
+    run = place_of(world, "src/run").stat()
+    assert (run.st_mode & 0o7777, run.st_mtime) == (0o755, 1577934245)
+    again = await world.build(dockerfile)
+    assert (again.image, again.cached) == (built.image, 1)
+    repository.commit({"a": "new"})
+    assert (await world.build(dockerfile)).cached == 0
+    assert world.read("/src/a") == "new"
+    await world.build(f"FROM scratch\nADD {web.url}/git/x.git#{first}:docs /src\n")
+    assert world.layers() == [["src/", "src/b"]]
+    same = [await world.build(dockerfile, no_cache=True) for _ in range(2)]
+    assert len({world.images.require(one.image).config.rootfs.diff_ids for one in same}) == 1
+
+
+async def test_ref_may_be_a_branch_a_tag_or_the_start_of_a_commit(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    old = repository.commit({"v": "old"})
+    repository.git("tag", "-a", "v1", "-m", "one")
+    repository.git("checkout", "-q", "-b", "side")
+    repository.commit({"v": "side"})
+    repository.git("checkout", "-q", "main")
+    repository.commit({"v": "new"})
+    for ref, text in (
+        ("v1", "old"),
+        ("side", "side"),
+        ("refs/heads/main", "new"),
+        (old[:9], "old"),
+        (old, "old"),
+    ):
+        await world.build(f"FROM scratch\nADD {web.url}/git/x.git#{ref} /\n")
+        assert world.read("/v") == text, ref
+    with pytest.raises(UserError, match="repository does not contain ref nope") as caught:
+        await world.build(f"FROM scratch\nADD {web.url}/git/x.git#nope /\n")
+    assert caught.value.where.startswith("Dockerfile:2: ADD")
+    with pytest.raises(UserError, match="has no folder 'sub'"):
+        await world.build(f"FROM scratch\nADD {web.url}/git/x.git#main:sub /\n")
+
+
+async def test_commit_is_checked_and_the_git_folder_kept_on_demand(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    commit = repository.commit({"a": "1"})
+    host = web.url.removeprefix("http://")
+    await world.build(
+        f"FROM scratch\nADD --keep-git-dir --checksum={commit} http://u:p@{host}/git/x.git#main /src\n"
+    )
+    source = place_of(world, "src")
+    said = subprocess.run(
+        ["git", "-c", "safe.directory=*", "log", "-1", "--format=%H %an"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == f"{commit} a"
+    config = (source / ".git/config").read_text()
+    assert f"http://{host}/git/x.git" in config
+    assert "u:p" not in config
+    with pytest.raises(UserError, match=f"expected checksum to match {'1' * 40}, got {commit}"):
+        await world.build(f"FROM scratch\nADD --checksum={'1' * 40} {web.url}/git/x.git#main /src\n")
+
+
+async def test_submodules_come_along_over_the_web_only(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    assert web.git_root is not None
+    Repository(web.git_root / "inner.git").commit({"in": "inner"})
+    repository.git("submodule", "-q", "add", "../inner.git", "parts/inner")
+    repository.git("config", "-f", ".gitmodules", "submodule.parts/inner.url", "../inner.git")
+    repository.commit({"a": "1"})
+    await world.build(f"FROM scratch\nADD {web.url}/git/x.git /src\n")
+    assert world.read("/src/parts/inner/in") == "inner"
+    assert ".git" not in " ".join(world.layers()[0]).replace(".gitmodules", "")
+    repository.git(
+        "config", "-f", ".gitmodules", "submodule.parts/inner.url", f"file://{web.git_root}/inner.git"
+    )
+    repository.commit({})
+    with pytest.raises(PinnaceError, match="transport 'file' not allowed"):
+        await world.build(f"FROM scratch\nADD {web.url}/git/x.git /src\n")
+
+
+async def test_nothing_that_a_repository_or_a_user_brings_is_run(
+    world: BuildWorld, web: Web, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = world.instance.root / "ran"
+    home = world.instance.root / "home-of-user"
+    home.mkdir()
+    (home / ".gitconfig").write_text(
+        f'[filter "x"]\n\tsmudge = touch {mark}; cat\n[core]\n\tsshCommand = touch {mark}\n\tfsmonitor = touch {mark}\n'
+        f"[credential]\n\thelper = !touch {mark}\n[init]\n\ttemplateDir = {home}/template\n"
+    )
+    (home / "template/hooks").mkdir(parents=True)
+    (home / "template/hooks/post-checkout").write_text(f"#!/bin/sh\ntouch {mark}\n")
+    (home / "template/hooks/post-checkout").chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    repository.commit({".gitattributes": "* filter=x\n", "a": "1"})
+    await world.build(f"FROM scratch\nADD {web.url}/git/x.git /src\n")
+    web.git_root = None
+    web.pages["/git/x.git/info/refs"] = Page(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+    with pytest.raises(UserError) as caught:
+        await world.build(f"FROM scratch\nADD {web.url}/git/x.git#other /src\n")
+    assert "wants a login" in caught.value.hint
+    assert not mark.exists()
+
+
+async def test_git_daemon_is_read_too(world: BuildWorld, web: Web, repository: Repository) -> None:
+    repository.commit({"a": "1"})
+    with free_git_daemon(repository.place.parent) as port:
+        await world.build(f"FROM scratch\nADD git://127.0.0.1:{port}/x.git /src\n")
+        assert world.read("/src/a") == "1"
+        with pytest.raises(UserError, match="not exported"):
+            await world.build(f"FROM scratch\nADD git://127.0.0.1:{port}/missing.git /src\n")
+
+
+async def test_missing_git_is_told_with_what_to_install(
+    world: BuildWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinnace.base.spawn.shutil.which", lambda name: None)
+    with pytest.raises(HostError, match="git is not installed") as caught:
+        await world.build("FROM scratch\nADD https://127.0.0.1:1/x.git /src\n")
+    assert "apt-get install git" in caught.value.hint
+
+
+@contextlib.contextmanager
+def free_git_daemon(folder: Path) -> Iterator[int]:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    daemon = subprocess.Popen(
+        [
+            "/usr/lib/git-core/git-daemon",
+            f"--port={port}",
+            "--listen=127.0.0.1",
+            "--export-all",
+            f"--base-path={folder}",
+        ],
+        stderr=subprocess.DEVNULL,
+        env={
+            **os.environ,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        },
+    )
+    try:
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.02)
+        yield port
+    finally:
+        daemon.terminate()
+        daemon.wait()

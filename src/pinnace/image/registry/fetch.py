@@ -94,14 +94,14 @@ def _fetch(client: Client, job: FetchJob) -> Fetched:
     digest = Digest(job.name) if is_digest(job.name) else _head(client, job)
     if digest is not None and digest == job.known:
         return Fetched(digest=digest, endpoint=client.endpoint, tokens=client.tokens)
-    top = _get_manifest(client, job, digest or job.name, None)
+    top = get_manifest(client, job, digest or job.name, None)
     chosen = top
     for _ in range(NESTED_MAX):
         where = f"the manifest of {name}"
         if kind_of_manifest(chosen.data, chosen.media_type, where=where) is Manifest:
             manifest = decode_manifest(chosen.data, where=where)
             check_layers(manifest, name)
-            config = _get_config(client, job, manifest.config)
+            config = get_config(client, job, manifest.config)
             return Fetched(
                 digest=top.digest,
                 endpoint=client.endpoint,
@@ -115,7 +115,7 @@ def _fetch(client: Client, job: FetchJob) -> Fetched:
             entry = choose_manifest(index.manifests, job.platform, name)
         except ApiError as error:
             raise Trouble(error) from error
-        chosen = _get_manifest(client, job, entry.digest, entry)
+        chosen = get_manifest(client, job, entry.digest, entry)
     raise UserError(f"{name} is an index of indexes of indexes: refused")
 
 
@@ -148,7 +148,8 @@ def _head(client: Client, job: FetchJob) -> Digest | None:
     return Digest(said) if is_digest(said) else None
 
 
-def _get_manifest(client: Client, job: FetchJob, name: str, entry: Descriptor | None) -> Document:
+def get_manifest(client: Client, job: FetchJob, name: str, entry: Descriptor | None) -> Document:
+    """Return a manifest or an index, whose digest is what was asked for. Raises: Trouble, UserError."""
     what = _what(job, name if entry is not None else job.name)
     answer = client.ask("GET", f"manifests/{name}", what=what, headers={"Accept": ACCEPT})
     data = _read(answer, MANIFEST_MAX_BYTES, what)
@@ -187,7 +188,8 @@ def _same(expected: str, digest: Digest, data: bytes) -> bool:
     )
 
 
-def _get_config(client: Client, job: FetchJob, config: Descriptor) -> Document:
+def get_config(client: Client, job: FetchJob, config: Descriptor) -> Document:
+    """Return a configuration, whose digest is what the manifest says. Raises: Trouble, UserError."""
     what = f"the configuration {config.digest} of {job.access.name}"
     if config.size > CONFIG_MAX_BYTES:
         raise UserError(

@@ -19,6 +19,7 @@ from pinnace.base.errors import HostError, UserError
 from pinnace.build import stubs
 from pinnace.build.cache_mounts import CacheMounts
 from pinnace.build.copying import CopyFacts, CopyJob, MakeFolderJob, copy_sources, make_folder
+from pinnace.build.linking import is_numeric
 from pinnace.build.mount_plan import escape_pattern
 from pinnace.build.places import resolve_inside
 from pinnace.build.run_mounts import Ready, RunMounts, Sources
@@ -253,14 +254,10 @@ class Executor:
         below: Sequence[Layer],
         selections: Sequence[Selection],
         tell: Callable[[int], None],
-        owner: tuple[int, int] | None = None,
     ) -> tuple[Layer, CopyFacts]:
-        """Copy files onto the layers below; return the layer, and what was copied. Raises: UserError, HostError.
-
-        `owner` is whom the step's `chown` means, where that is known already.
-        """
+        """Copy files onto the layers below; return the layer, and what was copied. Raises: UserError, HostError."""
         async with self._stack(below) as (name, root):
-            uid, gid = owner or await asyncio.to_thread(_owner, root, step.chown)
+            uid, gid = await asyncio.to_thread(_owner, root, step.chown)
             job = CopyJob(
                 selections=tuple(selections),
                 target_root=str(root),
@@ -272,6 +269,17 @@ class Executor:
             )
             facts = await self._images.workers.call(copy_sources, job, lambda news: tell(news.size))
             return await self._images.commit_stack(name, lease=self._lease, newest_s=self._epoch), facts
+
+    async def find_owner(self, chown: str, below: Sequence[Layer]) -> tuple[int, int]:
+        """Return the ids that an owner means in the files of these layers; -1 for those that stay. Raises: UserError."""
+        if is_numeric(chown):
+            return _owner(Path("/nonexistent"), chown)
+        name = new_id(self._chance)
+        try:
+            rootfs = await self._images.mount_stack(below, name, read_only=True)
+            return await asyncio.to_thread(_owner, rootfs.path, chown)
+        finally:
+            await finished(self._images.release(name))
 
     async def make_directory(self, step: MakeDirectory, below: Sequence[Layer]) -> Layer:
         """Make a folder, if it isn't there; return the layer, which may be empty."""

@@ -33,6 +33,7 @@ from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
 from pinnace.build.keys import compute_key
 from pinnace.build.known import memory_path
+from pinnace.build.linking import look_below
 from pinnace.build.mount_sources import OpenMount, bring_sources, compute_content, open_mounts
 from pinnace.build.outputs import Delivered, names_of
 from pinnace.build.platforms import Platform, parse_platform
@@ -219,6 +220,8 @@ class BuildRun:
                 source = await self._open_source(step, stack) if isinstance(step, Copy) else None
                 began_ns = int(self._shared.clock.now() * 1e9)
                 content = await source.digest(news) if source is not None else ""
+                if isinstance(step, Copy) and step.link:
+                    step, below = await self._link(step, below)
                 mounts: tuple[OpenMount, ...] = ()
                 if isinstance(step, Run):
                     mounts = await self._open_mounts(step, stack, news)
@@ -247,6 +250,19 @@ class BuildRun:
         except PinnaceError as error:
             self._tell(replace(news, state="failed"))
             raise place_error(error, step.place, self._inputs.dockerfile.source) from error
+
+    async def _link(self, step: Copy, below: Plies) -> tuple[Copy, Plies]:
+        """Return a --link as a step on nothing, unless the folders below its files must stay as they are."""
+        layers = await self._shelf.bring(below)
+        uid, gid = await self._executor.find_owner(step.chown, layers)
+        trees = [self._images.layers.tree(layer) for layer in layers]
+        standing = await asyncio.to_thread(look_below, trees, step, (uid, gid))
+        if standing.obstacle:
+            return step, below
+        for path in standing.hidden:
+            text = f"{step.place.text}: --link makes {path} a folder, though it is a link in the layers below"
+            self._tell(Warned(text=text))
+        return replace(step, chown=f"{uid}:{gid}" if step.chown else ""), ()
 
     async def _make(
         self,

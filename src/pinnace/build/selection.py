@@ -103,7 +103,7 @@ def find_with_parents(root: str, source: str, rules: IgnoreRules, excludes: Igno
     Source: Dockerfile reference, COPY --parents; BuildKit, dockerfile2llb/convert.go: what stands before "/./" is the
     folder, what stands behind it a pattern with the syntax of a .dockerignore. Raises: UserError.
     """
-    before, pivot, after = ("/" + source.lstrip("/")).partition("/./")
+    before, pivot, after = source.partition("/./")
     folder, pattern = (before, after) if pivot else ("", source)
     include = clean(pattern)
     found = []

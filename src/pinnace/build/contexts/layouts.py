@@ -98,7 +98,9 @@ class _Layout:
         self._folder = folder
         self._shown = shown
 
-    def error(self, message: str, hint: str = "skopeo copy docker://REF oci:FOLDER:TAG makes a layout") -> UserError:
+    def error(
+        self, message: str, hint: str = "skopeo copy docker://REF oci:FOLDER:TAG makes a layout"
+    ) -> UserError:
         return UserError(f"oci-layout://{self._shown}: {message}", hint)
 
     def path(self, digest: str) -> Path:
@@ -139,7 +141,10 @@ class _Layout:
         if not children:
             return entry
         for one in children:
-            if one.platform.get("os", "linux") == "linux" and one.platform.get("architecture") == architecture:
+            if (
+                one.platform.get("os", "linux") == "linux"
+                and one.platform.get("architecture") == architecture
+            ):
                 return self._by_platform(one, architecture)
         raise self.error(f"it has no image for linux/{architecture}")
 

@@ -95,9 +95,13 @@ class Contexts:
             return await asyncio.to_thread(self._inside, folder)
         kept = await self._fetching.fetch(source)
         if kept.size > DOCKERFILE_MAX_BYTES:
-            raise UserError(f"{hide_secrets(source.url)} is neither a tar nor a Dockerfile", "is the address right?")
+            raise UserError(
+                f"{hide_secrets(source.url)} is neither a tar nor a Dockerfile", "is the address right?"
+            )
         place = await self._fetching.folder_of(kept, "Dockerfile")
-        return replace(self._request, context=await self._new_folder("empty"), dockerfile=place / "Dockerfile")
+        return replace(
+            self._request, context=await self._new_folder("empty"), dockerfile=place / "Dockerfile"
+        )
 
     def _inside(self, folder: Path) -> BuildRequest:
         """Return the request with a folder that came from elsewhere, and the Dockerfile in it."""
@@ -115,7 +119,9 @@ class Contexts:
         for flag in self._flags.values():
             image = flag.value if flag.kind == "image" else ""
             if flag.kind == "layout":
-                image = await self._load_layout(flag) if flag.name.lower() in dockerfile.lower() else flag.value
+                image = (
+                    await self._load_layout(flag) if flag.name.lower() in dockerfile.lower() else flag.value
+                )
             elif flag.kind == "folder" and not await asyncio.to_thread(Path(flag.value).is_dir):
                 raise UserError(
                     f"--build-context {flag.name}: path {flag.value!r} is not a folder",
@@ -149,7 +155,9 @@ class Contexts:
             return await self._fetching.check_out(source)
         folder = await self._fetch_tar(source)
         if folder is None:
-            raise UserError(f"{hide_secrets(source.url)} is no tar", "a context is a tar, packed or not, or a repository")
+            raise UserError(
+                f"{hide_secrets(source.url)} is no tar", "a context is a tar, packed or not, or a repository"
+            )
         return folder
 
     async def _fetch_tar(self, source: HttpSource) -> Path | None:
@@ -159,7 +167,9 @@ class Contexts:
         if not await asyncio.to_thread(is_archive, str(archive)):
             return None
         target = await self._new_folder("unpacked")
-        await self._images.workers.call(unpack_context, UnpackContextJob(source=str(archive), target=str(target)))
+        await self._images.workers.call(
+            unpack_context, UnpackContextJob(source=str(archive), target=str(target))
+        )
         return target
 
     async def _load_layout(self, flag: ContextFlag) -> str:

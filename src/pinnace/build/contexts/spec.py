@@ -13,7 +13,9 @@ from pinnace.build.remote.addresses import AddressError, RemoteSource, parse_con
 IMAGE = "docker-image://"
 LAYOUT = "oci-layout://"
 TARGET = "target:"
-HINT = "--build-context NAME=FOLDER, docker-image://REF, oci-layout://FOLDER[:TAG], https://….git, https://….tar"
+HINT = (
+    "--build-context NAME=FOLDER, docker-image://REF, oci-layout://FOLDER[:TAG], https://….git, https://….tar"
+)
 
 
 @dataclass(frozen=True, slots=True)

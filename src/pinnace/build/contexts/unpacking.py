@@ -45,7 +45,9 @@ def unpack_context(job: UnpackContextJob, report: Report) -> UnpackedContext:
             done = unpack(members, tree, Limits(), lambda entries, size: report("receiving", entries, size))
             inflow.drain()
         except TarError as error:
-            raise UserError(f"the build context is no tar that can be read: {error.message}", error.hint) from None
+            raise UserError(
+                f"the build context is no tar that can be read: {error.message}", error.hint
+            ) from None
         finally:
             inflow.close()
     os.chmod(job.target, 0o755)

@@ -77,7 +77,8 @@ class Uploads:
         self._waiting.pop(name, None)
         log.info("the context %s was sent, but no build asked for it", name)
         task = asyncio.get_running_loop().create_task(
-            asyncio.to_thread(shutil.rmtree, self._place(name), ignore_errors=True), name="build/forget-upload"
+            asyncio.to_thread(shutil.rmtree, self._place(name), ignore_errors=True),
+            name="build/forget-upload",
         )
         self._removing.add(task)
         task.add_done_callback(self._removing.discard)

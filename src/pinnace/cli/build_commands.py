@@ -49,8 +49,8 @@ def command_flags(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command these flags; it gets all of them as one argument, `commands`."""
 
     def wrapped(**given: Any) -> int:
-        names = [field for _, field, _, _ in (*TEXTS, *LISTS)]
-        return function(**given, commands={name: given.pop(name) for name in names})
+        commands = {field: given.pop(field) for _, field, _, _ in (*TEXTS, *LISTS)}
+        return function(**given, commands=commands)
 
     wrapped.__name__, wrapped.__doc__ = function.__name__, function.__doc__
     wrapped.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]

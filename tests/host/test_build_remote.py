@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import io
@@ -284,7 +285,8 @@ async def test_commit_is_checked_and_the_git_folder_kept_on_demand(
         f"FROM scratch\nADD --keep-git-dir --checksum={commit} http://u:p@{host}/git/x.git#main /src\n"
     )
     source = place_of(world, "src")
-    said = subprocess.run(
+    said = await asyncio.to_thread(
+        subprocess.run,
         ["git", "-c", "safe.directory=*", "log", "-1", "--format=%H %an"],
         cwd=source,
         capture_output=True,

@@ -6,6 +6,7 @@ import pytest
 
 from pinnace.base.errors import UserError
 from pinnace.build.plan import DEFAULT_PATH, BuildOptions, plan_build
+from pinnace.build.run_options import CommandRules, read_rules
 from pinnace.build.steps import BuildPlan, Configure, Copy, Inline, MakeDirectory, Run, Step
 from pinnace.dockerfile.parse import parse_dockerfile
 from pinnace.oci.config import ContainerConfig, HealthCheck, ImageConfig, RootFs
@@ -26,13 +27,15 @@ IMAGES = {
 }
 
 
-def plan(text: str, target: str = "", **build_args: str) -> BuildPlan:
-    options = BuildOptions(target=target, build_args=build_args)
-    return plan_build(parse_dockerfile(text), options, IMAGES.get)
+def plan(
+    text: str, target: str = "", commands: CommandRules = CommandRules(), **build_args: str
+) -> BuildPlan:
+    options = BuildOptions(target=target, build_args=build_args, commands=commands)
+    return plan_build(parse_dockerfile(text), options, lambda reference, platform: IMAGES.get(reference))
 
 
-def steps_of(text: str, **build_args: str) -> list[Step]:
-    built = plan(text, **build_args)
+def steps_of(text: str, commands: CommandRules = CommandRules(), **build_args: str) -> list[Step]:
+    built = plan(text, commands=commands, **build_args)
     return [planned.step for planned in built.stage(built.target).steps]
 
 
@@ -245,12 +248,17 @@ def test_heredocs_of_a_command_are_left_to_the_shell() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--mount=type=cache,target=/x", "RUN --mount is not supported yet"),
-        ("--security=insecure", "RUN --security=insecure is not supported"),
-        ("--network=mine", "RUN --network=mine: unknown"),
+        ("--mount=type=cache,target=/", 'invalid mount target "/"'),
+        ("--mount=type=volume,target=/x", 'unsupported mount type "volume"'),
+        ("--mount=from=$X,target=/x", "'from' doesn't support variable expansion, define alias stage instead"),
+        ("--security=insecure", "security.insecure is not allowed"),
+        ("--security=none", 'security "none" is not valid'),
+        ("--network=host", "network.host is not allowed"),
+        ("--network=mine", 'invalid network mode "mine"'),
+        ("--device=vendor/x", "RUN --device is not supported"),
     ],
 )
-def test_flags_of_run_that_are_not_there_are_refused_on_their_line(flags: str, message: str) -> None:
+def test_flags_of_run_that_cannot_be_are_refused_on_their_line(flags: str, message: str) -> None:
     error = refusal(f"FROM bare\nRUN {flags} x\n")
     assert error.message == message
     assert error.where.startswith("Dockerfile:2:")
@@ -258,7 +266,10 @@ def test_flags_of_run_that_are_not_there_are_refused_on_their_line(flags: str, m
 
 def test_network_of_a_command() -> None:
     text = "FROM bare\nRUN --network=default a\nRUN --network=none b\nRUN --network=host c\n"
-    assert [step.network for step in steps_of(text) if isinstance(step, Run)] == ["", "none", "host"]
+    steps = steps_of(text, commands=CommandRules(allow=frozenset({"network.host"})))
+    assert [step.network for step in steps if isinstance(step, Run)] == ["", "none", "host"]
+    steps = steps_of(text, commands=read_rules("none", ("network.host",), ()))
+    assert [step.network for step in steps if isinstance(step, Run)] == ["none", "none", "host"]
 
 
 # --- COPY and ADD --------------------------------------------------------------------------------------------------------
@@ -416,7 +427,7 @@ def test_labels_volumes_user_and_author() -> None:
 
 def test_labels_of_the_command_line_win_and_are_in_the_last_step() -> None:
     options = BuildOptions(labels={"a": "cli"})
-    built = plan_build(parse_dockerfile("FROM bare\nLABEL a=1 b=2\n"), options, IMAGES.get)
+    built = plan_build(parse_dockerfile("FROM bare\nLABEL a=1 b=2\n"), options, lambda reference, platform: IMAGES.get(reference))
     assert built.stages[0].config.labels == {"a": "cli", "b": "2"}
     assert isinstance(built.stages[0].steps[-1].step, Configure)
 

@@ -173,18 +173,15 @@ class Bases:
         if not base.pull:
             return tuple(map(ply_of, self._hold(base)))
 
-        async def fetch(diff_ids: Sequence[Digest]) -> Layer:
-            await self._pull(base, reference, platform)
-            return self._images.layers.stack(diff_ids)[-1]
-
-        return tuple(Ply(diff_id, fetch=fetch) for diff_id in base.config.rootfs.diff_ids)
+        source = _Pull(self, base, reference, platform)
+        return tuple(Ply(diff_id, source=source) for diff_id in base.config.rootfs.diff_ids)
 
     def _hold(self, base: Base) -> tuple[Layer, ...]:
         layers = self._images.catalog.layers(base.config)
         self._lease.hold(base.id, *(layer.key for layer in layers))
         return layers
 
-    async def _pull(self, base: Base, reference: str, platform: Platform) -> None:
+    async def pull(self, base: Base, reference: str, platform: Platform) -> None:
         """Bring a whole image in, once for all who wait for it."""
         async with self._locks.hold(base.id):
             if self._images.resolve(base.id) is not None:
@@ -214,6 +211,19 @@ class Bases:
             self._hold(base)
             seconds = self._clock.monotonic() - began
             self._tell(BaseNews(reference=reference, state="done", seconds=seconds))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pull:
+    """Brings the layers of one image, all at once."""
+
+    bases: Bases
+    base: Base
+    reference: str
+    platform: Platform
+
+    async def bring(self, diff_ids: Sequence[Digest], start: int) -> None:
+        await self.bases.pull(self.base, self.reference, self.platform)
 
 
 def parse_name_of(reference: str) -> bool:

@@ -20,6 +20,7 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.base.tasks import Tasks
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache, Entry
+from pinnace.build.cache_import import CacheBroken, CacheReader, ImportedCache, leave_out
 from pinnace.build.cache_mounts import CacheMounts
 from pinnace.build.contexts.opening import Contexts
 from pinnace.build.contexts.uploads import Uploads
@@ -28,6 +29,7 @@ from pinnace.build.exports import Exports
 from pinnace.build.inputs import BuildRequest, Inputs, read_inputs
 from pinnace.build.keeping import CacheKeeper, CacheRules, Pruned
 from pinnace.build.leftovers import clear_leftovers
+from pinnace.build.memory import BuildMemory
 from pinnace.build.outputs import names_to_push
 from pinnace.build.plan import plan_build
 from pinnace.build.progress import Built, Tell, Warned
@@ -163,24 +165,43 @@ class Builder:
                     options=request.run,
                     epoch=epoch,
                 )
-                run = BuildRun(
-                    self._shared,
-                    executor,
-                    lease,
-                    request,
-                    inputs,
-                    plan,
-                    bases,
-                    watch.hear,
-                    contexts,
-                    fetching,
+                reader = CacheReader(
+                    self._images, lease, request.keyring, request.options.foreign_platform, tell
                 )
-                return await watch.follow(plan, run.finish(), explain=request.explain)
+                imports = await reader.read_all(request.cache_from)
+
+                def run(memory: BuildMemory) -> BuildRun:
+                    return BuildRun(
+                        self._shared,
+                        executor,
+                        lease,
+                        request,
+                        inputs,
+                        plan,
+                        bases,
+                        watch.hear,
+                        contexts,
+                        fetching,
+                        memory,
+                    )
+
+                finish = self._finish(run, imports, tell)
+                return await watch.follow(plan, finish, explain=request.explain)
         finally:
             await finished(until.aclose())
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
             await self._cache.save()
             self._tasks.spawn(self._keeper.keep_in_bounds(), "cache bounds")
+
+    async def _finish(
+        self, run: Callable[[BuildMemory], BuildRun], imports: tuple[ImportedCache, ...], tell: Tell
+    ) -> Built:
+        """Run the build; again without what can't be had, when a cache from elsewhere lacks layers. Raises: see `build`."""
+        while True:
+            try:
+                return await run(BuildMemory(self._cache, imports)).finish()
+            except CacheBroken as broken:
+                imports = leave_out(imports, broken, tell)
 
     def _fetching(self, request: BuildRequest, work: Path) -> Fetching:
         return Fetching(

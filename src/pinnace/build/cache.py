@@ -59,10 +59,19 @@ class BuildCache:
         self._unsaved.add(key)
         return used
 
-    async def remember(self, key: str, layer: Layer, text: str, seconds: float) -> Entry:
-        """Keep what a step made."""
+    async def remember(
+        self, key: str, layer: Layer, text: str, seconds: float, *, created: float | None = None
+    ) -> Entry:
+        """Keep what a step made, now or when another cache says."""
         now = self._clock.now()
-        entry = Entry(key=key, layer=layer, text=text, created=now, used=now, seconds=seconds)
+        entry = Entry(
+            key=key,
+            layer=layer,
+            text=text,
+            created=now if created is None else created,
+            used=now,
+            seconds=seconds,
+        )
         self._entries[key] = entry
         await asyncio.to_thread(_write, self._folder, f"{key}.json", msgspec.json.encode(entry))
         return entry

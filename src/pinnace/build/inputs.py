@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinnace.base.errors import UserError
+from pinnace.build.cache_places import CachePlace
 from pinnace.build.contexts.spec import ContextFlag, MainContext
 from pinnace.build.outputs import Wanted
 from pinnace.build.places import resolve_inside
@@ -34,6 +35,8 @@ class BuildRequest:
     explain: bool = False
     run: RunOptions = field(default_factory=RunOptions)
     pull: bool = False
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
     outputs: tuple[Wanted, ...] = ()
     keyring: Keyring = nobody
     source: MainContext = MainContext()

@@ -51,6 +51,13 @@ class BuildOptions:
     contexts: NamedContexts = NamedContexts()
 
     @property
+    def foreign_platform(self) -> str:
+        """The image's platform, "" when it is this machine's."""
+        here = normalize("linux", self.architecture)
+        wanted = parse_platform(self.platform, self.architecture) if self.platform else here
+        return "" if wanted == here else str(wanted)
+
+    @property
     def epoch(self) -> int | None:
         """The time that nothing in the image is later than. Units: unix seconds. Raises: UserError."""
         return read_epoch(self.build_args)
@@ -227,7 +234,9 @@ class _Planner:
             return ()
         read = parse_dockerfile("FROM scratch\n" + "\n".join(triggers), f"ONBUILD of {stage.base.image}")
         line = stage.base.line  # triggers stand in no file: errors show the FROM that brought them
-        return tuple(dataclasses.replace(one, line=line, last_line=line) for one in read.stages[0].instructions)
+        return tuple(
+            dataclasses.replace(one, line=line, last_line=line) for one in read.stages[0].instructions
+        )
 
     def find_source(self, name: str, stage: Stage, line: int) -> tuple[int, str, str]:
         """Return the stage's index, or the image, or the folder among the contexts, that a --from means."""

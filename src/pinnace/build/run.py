@@ -8,12 +8,13 @@ builds; what a build made before it failed stays in the cache, and nothing else 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from pinnace.base.chance import Chance
@@ -23,6 +24,8 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
+from pinnace.build.cache_document import compose, render_document
+from pinnace.build.cache_export import CacheWriter
 from pinnace.build.contexts.opening import Contexts
 from pinnace.build.copying import CopyFacts
 from pinnace.build.emulation import check_runnable
@@ -34,6 +37,7 @@ from pinnace.build.inputs import BuildRequest, Inputs
 from pinnace.build.keys import compute_key
 from pinnace.build.known import memory_path
 from pinnace.build.linking import look_below
+from pinnace.build.memory import BuildMemory
 from pinnace.build.mount_sources import OpenMount, bring_sources, compute_content, open_mounts
 from pinnace.build.outputs import Delivered, names_of
 from pinnace.build.platforms import Platform, parse_platform
@@ -47,6 +51,7 @@ from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
 from pinnace.oci.config import History, ImageConfig, RootFs
+from pinnace.oci.digest import Digest
 
 WorkStep = Run | Copy | MakeDirectory
 
@@ -102,6 +107,7 @@ class BuildRun:
         tell: Tell,
         contexts: Contexts,
         fetching: Fetching,
+        memory: BuildMemory,
     ) -> None:
         self._shared = shared
         self._images = shared.images
@@ -114,6 +120,7 @@ class BuildRun:
         self._tell = tell
         self._contexts = contexts
         self._fetching = fetching
+        self._memory = memory
         self._shelf = Shelf(shared.images, lease)
         self._stages: dict[int, asyncio.Task[_StageResult]] = {}
 
@@ -130,6 +137,7 @@ class BuildRun:
         results = {index: task.result() for index, task in self._stages.items()}
         target = self._plan.stage(self._plan.target)
         delivered = await self._deliver(target, results[target.index])
+        await self._keep(results, target)
         return Built(
             image=delivered.image,
             manifest=delivered.manifest,
@@ -156,6 +164,7 @@ class BuildRun:
             config=target.config,
             rootfs=RootFs(),
             history=clamp_history(result.history, epoch),
+            build_cache=self._inline_cache(result.layers),
         )
         shared, request = self._shared, self._request
         results = Results(
@@ -168,6 +177,26 @@ class BuildRun:
             self._tell,
         )
         return await results.deliver(config, layers, request.names, request.outputs)
+
+    def _inline_cache(self, layers: Plies) -> msgspec.Raw | msgspec.UnsetType:
+        if not any(place.type == "inline" for place in self._request.cache_to):
+            return msgspec.UNSET
+        made = self._memory.made([ply.diff_id for ply in layers])
+        document, _ = compose(made, self._memory.digests, "min")
+        return msgspec.Raw(render_document(document))
+
+    async def _keep(self, results: Mapping[int, _StageResult], target: StagePlan) -> None:
+        """Keep what came out of other caches, and write the caches that are wanted."""
+        request = self._request
+        whole = any(place.mode == "max" for place in request.cache_to)
+        layers: dict[Digest, Layer] = {}
+        for index, result in results.items():
+            found = await self._shelf.bring(result.layers) if whole or index == target.index else ()
+            layers |= {layer.diff_id: layer for layer in found or self._shelf.present(result.layers)}
+        await self._memory.adopt(layers)
+        writer = CacheWriter(self._images, self._shared.exports, request.keyring, self._tell)
+        made = self._memory.made([ply.diff_id for ply in results[target.index].layers])
+        await writer.write(request.cache_to, made, self._memory.digests, layers, len(request.outputs))
 
     # --- stages ------------------------------------------------------------------------------------------------------
 
@@ -239,15 +268,15 @@ class BuildRun:
                     )
                 )
                 await stack.enter_async_context(self._shared.locks.hold(key))
-                found = None if self._request.no_cache else self._shared.cache.find(key)
+                found = None if self._request.no_cache else self._memory.find(key, step.place.text)
                 if found is not None:
-                    self._lease.hold(found.layer.key)
-                    self._tell(replace(news, state="cached", bytes=found.layer.size, saved=found.seconds))
-                    return _Done(ply_of(found.layer), found.created, cached=True)
+                    self._shelf.present([*below, found.ply])
+                    self._tell(replace(news, state="cached", bytes=found.ply.size, saved=found.seconds))
+                    return _Done(found.ply, found.created, cached=True)
                 layers = await self._shelf.bring(below)
                 async with self._shared.slots:
                     return await self._make(step, layers, source, key, news, began_ns, mounts)
-        except PinnaceError as error:
+        except (PinnaceError, OSError) as error:
             self._tell(replace(news, state="failed"))
             raise place_error(error, step.place, self._inputs.dockerfile.source) from error
 
@@ -301,7 +330,7 @@ class BuildRun:
         seconds = self._shared.clock.monotonic() - began
         created = self._shared.clock.now()
         if is_settled:
-            entry = await self._shared.cache.remember(key, layer, step.place.text, seconds)
+            entry = await self._memory.remember(key, layer, step.place.text, seconds)
             created = entry.created
         else:  # what was copied may not be what was digested
             self._tell(Warned(text=f"{step.place.text}: files changed while they were copied: not cached"))
@@ -346,7 +375,11 @@ class BuildRun:
             if is_local:
                 parts.append(await self._local_part(reader, step, [str(one) for one in group], stack))
             else:
-                parts += [make_part(self._fetching, step, one, self._tell) for one in group if not isinstance(one, str)]
+                parts += [
+                    make_part(self._fetching, step, one, self._tell)
+                    for one in group
+                    if not isinstance(one, str)
+                ]
         return CopySource(parts)
 
     async def _local_part(
@@ -379,7 +412,7 @@ class BuildRun:
             return (await self._images.mount_stack(layers, name, read_only=True)).path
 
         keys = [ply.diff_id for ply in plies]
-        return LayersPart(reader, self._shared.cache, step, sources, what, keys, mount, stack)
+        return LayersPart(reader, self._memory, step, sources, what, keys, mount, stack)
 
     @property
     def _context(self) -> Folder:

@@ -16,7 +16,6 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from pinnace.build.cache import BuildCache
 from pinnace.build.digest import SelectionFacts, digest_sources
 from pinnace.build.keys import compute_selection_key
 from pinnace.build.progress import Listed, StepNews, Tell, Warned
@@ -52,6 +51,14 @@ class Part(Protocol):
 
     async def selection(self) -> Selection:
         """Return what to take from where. Raises: UserError, HostError."""
+
+
+class DigestMemory(Protocol):
+    """What is known of the digests of files taken from layers."""
+
+    def find_digest(self, key: str) -> str | None: ...
+
+    def remember_digest(self, key: str, digest: str) -> None: ...
 
 
 class CopySource:
@@ -131,7 +138,7 @@ class LayersPart:
     def __init__(
         self,
         reader: Reader,
-        cache: BuildCache,
+        cache: DigestMemory,
         step: Copy,
         sources: Sequence[str],
         what: str,

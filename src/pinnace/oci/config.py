@@ -16,6 +16,8 @@ from pinnace.oci.digest import Digest, parse_digest
 
 T = TypeVar("T")
 
+INLINE_CACHE = "io.pinnace.buildcache.v1"
+
 Strings = tuple[str, ...] | None
 Set = dict[str, dict[str, Any]] | None
 
@@ -79,6 +81,8 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     rootfs: RootFs
     history: tuple[History, ...] | None = None
     comment: str = ""
+    # What made the layers, for builds elsewhere; see `build/cache_document`.
+    build_cache: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=INLINE_CACHE)
 
 
 def decode_config(data: bytes, *, where: str = "the image configuration") -> ImageConfig:

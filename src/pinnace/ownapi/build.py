@@ -14,6 +14,7 @@ from aiohttp import web
 
 from pinnace.base.errors import Bug, PinnaceError, UserError
 from pinnace.build.builder import Builder
+from pinnace.build.cache_places import read_places
 from pinnace.build.inputs import BuildRequest
 from pinnace.build.outputs import read_wanted
 from pinnace.build.plan import BuildOptions
@@ -122,6 +123,8 @@ def _read_request(body: dict[str, Any]) -> BuildRequest:
         explain=bool(body.get("explain")),
         pull=bool(body.get("pull")),
         outputs=read_wanted(body.get("outputs", [])),
+        cache_from=read_places(body.get("cache_from", []), is_source=True),
+        cache_to=read_places(body.get("cache_to", []), is_source=False),
         source=source,
         contexts=read_contexts(body),
     )

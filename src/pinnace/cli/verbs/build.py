@@ -10,7 +10,8 @@ import click
 
 from pinnace.base.errors import PinnaceError, UserError
 from pinnace.cli.build_commands import command_flags, open_commands
-from pinnace.cli.build_results import Receiver, read_outputs
+from pinnace.cli.build_caches import describe_cache
+from pinnace.cli.build_results import Output, Receiver, read_outputs
 from pinnace.cli.build_view.choose import choose_mode
 from pinnace.cli.build_view.show import show_build
 from pinnace.cli.client import Client
@@ -54,6 +55,12 @@ EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the e
 @click.option("--push", is_flag=True, help="Push the image; short for --output type=registry.")
 @click.option("--load", is_flag=True, hidden=True)
 @command_flags
+@click.option(
+    "--cache-from", multiple=True, metavar="FROM", help="Another place's cache: an image, type=…,…."
+)
+@click.option(
+    "--cache-to", multiple=True, metavar="TO", help="Write the cache: type=registry,ref=NAME,mode=max,…."
+)
 @click.option("--iidfile", default="", metavar="FILE", help="Write the image's id to a file.")
 @click.option("--metadata-file", default="", metavar="FILE", help="Write what came of it to a file, as JSON.")
 @click.option(
@@ -80,6 +87,8 @@ def build_command(
     outputs: tuple[str, ...],
     push: bool,
     load: bool,
+    cache_from: tuple[str, ...],
+    cache_to: tuple[str, ...],
     iidfile: str,
     metadata_file: str,
     commands: dict[str, Any],
@@ -103,6 +112,9 @@ def build_command(
     }
     wanted = read_outputs(outputs, push=push, load=load)
     body["outputs"] = [output.describe() for output in wanted]
+    body["cache_from"] = [describe_cache(text, "--cache-from") for text in cache_from]
+    body["cache_to"] = [describe_cache(text, "--cache-to") for text in cache_to]
+    wanted += [Output("local", cache["path"]) for cache in body["cache_to"] if cache["type"] == "local"]
     body |= read_context(context, dockerfile, client, standard_input())
     receiver = Receiver(client, wanted, iidfile=iidfile, metadata_file=metadata_file)
     mode = choose_mode(progress, os.environ, is_terminal=sys.stderr.isatty(), is_quiet=quiet)

@@ -104,6 +104,11 @@ class LyingRegistry:
         """Add to the script."""
         self._lies.extend(lies)
 
+    def forget_lies(self) -> None:
+        """Be honest again."""
+        with self._lock:
+            self._lies.clear()
+
     def asked(self, method: str, path: str) -> list[Seen]:
         """Return the requests that fit."""
         return [one for one in self.seen if one.method == method and re.search(path, one.path)]

@@ -50,6 +50,8 @@ CA_VARIABLES = (
     "NODE_EXTRA_CA_CERTS",
 )
 TAIL_LINES, TAIL_BYTES = 20, 4000  # of a failed command's output, for the error
+FULL_BYTES = 1 << 20  # with less room than that, a disk is full
+FULL_LINE = "[No space left on device: not even for all that the command wrote]"
 OUTPUT_MAX_BYTES = 2 << 20  # Source: BuildKit, solver/llbsolver, BUILDKIT_STEP_LOG_MAX_SIZE
 HOSTNAME = "buildkitsandbox"  # Source: BuildKit, what `hostname` prints in a RUN; some scripts look at it
 SHM_BYTES = 64 << 20  # Source: Docker's documentation, docker build, --shm-size
@@ -172,6 +174,8 @@ class Executor:
                 )
             if fact.exit_code != 0:
                 tail = await self._read_tail(container.id)
+                if "No space left" not in tail and await asyncio.to_thread(_is_full, self._work):
+                    tail += f"\n{FULL_LINE}\n"  # what it wrote of that found no room either
                 system = await asyncio.to_thread(_system_of, root)
                 raise CommandFailed(
                     fact.exit_code, _command_of(step), tail, oom=fact.oom_killed, system=system
@@ -311,6 +315,11 @@ class Executor:
 
 def _name_of(entry: str) -> str:
     return entry.partition("=")[0]
+
+
+def _is_full(folder: Path) -> bool:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize < FULL_BYTES
 
 
 def _command_of(step: Run) -> str:

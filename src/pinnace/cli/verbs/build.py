@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from pinnace.base.errors import PinnaceError, UserError
-from pinnace.cli.build_commands import command_flags, open_commands
 from pinnace.cli.build_caches import describe_cache
+from pinnace.cli.build_commands import command_flags, open_commands
 from pinnace.cli.build_results import Output, Receiver, read_outputs
 from pinnace.cli.build_view.choose import choose_mode
 from pinnace.cli.build_view.show import show_build

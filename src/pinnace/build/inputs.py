@@ -58,27 +58,31 @@ def read_inputs(request: BuildRequest) -> Inputs:
         raise UserError(
             f"path {str(request.context)!r} is not a folder", "pinnace build [-f Dockerfile] FOLDER"
         )
-    dockerfile = parse_dockerfile(_read_dockerfile(request.dockerfile), request.dockerfile.name)
+    dockerfile = parse_dockerfile(_read_dockerfile(request), request.dockerfile.name)
     name, text = _read_ignore(request)
     parse_ignore(text, name)  # what is wrong with it is told before anything is done
     return Inputs(dockerfile, name, text)
 
 
-def _read_dockerfile(path: Path) -> str:
+def _read_dockerfile(request: BuildRequest) -> str:
+    path = shown = request.dockerfile
+    if not request.source.is_folder and path.is_relative_to(request.context):
+        shown = path.relative_to(request.context)  # where it was unpacked means nothing to the person
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
         raise UserError(
-            f"failed to read dockerfile: {path} does not exist",
+            f"failed to read dockerfile: {shown} does not exist"
+            + ("" if request.source.is_folder else " in the context"),
             "name it with -f, or go to the folder that has it",
         ) from None
     except UnicodeDecodeError as error:
         raise UserError(
-            f"failed to read dockerfile: {path} is not text: {error.reason} at byte {error.start}",
+            f"failed to read dockerfile: {shown} is not text: {error.reason} at byte {error.start}",
             "save it as UTF-8",
         ) from error
     except OSError as error:
-        raise UserError(f"failed to read dockerfile: {path}: {error.strerror}") from error
+        raise UserError(f"failed to read dockerfile: {shown}: {error.strerror}") from error
 
 
 def _read_ignore(request: BuildRequest) -> tuple[str, str]:

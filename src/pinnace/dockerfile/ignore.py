@@ -32,12 +32,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """All lines of a `.dockerignore`, in order."""
+    """All lines of a `.dockerignore`, in order; `union` matches what any of them matches."""
 
     rules: tuple[Rule, ...] = ()
+    union: re.Pattern[str] | None = None
 
     def hit(self, path: str, above: Hits = ()) -> Hits:
         """Return which rules hit a path (relative, with "/"), given those that hit its folder: a rule for both is one for it."""
+        if self.union is not None and self.union.fullmatch(path) is None:
+            return above or (False,) * len(self.rules)  # the usual case, in one look
         return tuple(
             (bool(above) and above[number]) or rule.expression.fullmatch(path) is not None
             for number, rule in enumerate(self.rules)
@@ -96,7 +99,8 @@ def _read_rules(lines: Iterable[tuple[int, str]], name: str) -> IgnoreRules:
             rules.append(_build_rule(number, line, cleaned, keeps=keeps))
         except PatternError as error:
             raise UserError(str(error), "escape special characters with \\", where) from None
-    return IgnoreRules(tuple(rules))
+    union = re.compile("|".join(f"(?:{rule.expression.pattern})" for rule in rules), re.DOTALL)
+    return IgnoreRules(tuple(rules), union if rules else None)
 
 
 def _build_rule(number: int, text: str, pattern: str, *, keeps: bool) -> Rule:

@@ -5,9 +5,11 @@ Each works in folders of its own, and is ended by its pid. No RUN of these bench
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -233,3 +235,27 @@ def _unmount_below(folder: Path) -> None:
     places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for place in sorted((one for one in places if one.startswith(f"{folder}/")), reverse=True):
         subprocess.run(["umount", "-l", place], capture_output=True, check=False)
+
+
+@contextmanager
+def serve_registry(storage: Path) -> Iterator[int]:
+    """Run a real registry over a folder; yields its port on 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    storage.mkdir(parents=True, exist_ok=True)
+    config = storage.parent / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    with open(storage.parent / "registry.log", "w") as log:
+        process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)

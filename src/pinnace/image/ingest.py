@@ -21,6 +21,7 @@ from pinnace.image.blobs import Blobs
 from pinnace.image.feed import fed_pipe
 from pinnace.image.layers import TREE, Layer, Layers
 from pinnace.image.leases import Lease, Leases
+from pinnace.image.recipe import recipe_of
 from pinnace.image.threads import uninterrupted
 from pinnace.image.trash import Trash
 from pinnace.image.workers import OnProgress, Workers
@@ -47,18 +48,29 @@ class Ingest:
     async def import_archive(
         self, source: Source, lease: Lease | None = None, on_progress: OnProgress | None = None
     ) -> Layer:
-        """Unpack a root file system's tar (plain, gzip, zstd, xz, bzip2) into a layer whose diff id is that of our own tar.
+        """Unpack a root file system's tar (plain, gzip, zstd, xz, bzip2) into a layer.
 
-        So the archive need not be kept. Raises: UserError (a bad archive), HostError.
+        Its diff id is the archive's (unpacked), which need not be kept: a recipe is; or, of an archive that names something
+        twice, that of our own tar. Raises: UserError (a bad archive), HostError.
         """
-        async with self._fresh_tree() as path:
+        async with self._fresh_tree() as path, self.readable(source) as name:
             tree = str(path / TREE)
-            async with self.readable(source) as name:
-                result = await self._workers.call(
-                    jobs.unpack_archive, jobs.UnpackJob(source=name, tree=tree, own=True), on_progress
+            job = jobs.UnpackJob(source=name, tree=tree, recipe=recipe_of(tree), digests=True)
+            result = await self._workers.call(jobs.unpack_archive, job, on_progress)
+            if result.cooks:
+                assert result.tar_digest is not None
+                layer = Layer(
+                    diff_id=result.tar_digest,
+                    key=result.tar_digest,
+                    size=result.size,
+                    tar_size=result.tar_size,
+                    entries=result.entries,
+                    own=False,
                 )
-            assert result.own is not None
-            return await self._adopt(path, result.own, lease)
+                return await self._keep(path, layer, lease)
+            await uninterrupted(os.unlink, recipe_of(tree))
+            facts = await self._workers.call(jobs.seal, jobs.SealJob(tree=tree), on_progress)
+            return await self._adopt(path, facts, lease)
 
     async def unpack_layer(
         self,
@@ -110,22 +122,23 @@ class Ingest:
         lease: Lease | None = None,
         on_progress: OnProgress | None = None,
     ) -> Layer:
-        """Unpack a layer's archive that will go away; it is kept, as a blob, only if the tree's own tar is another one.
+        """Unpack a layer's archive that will go away; a recipe of it is kept, or a copy, as a blob, where there can be none.
 
         Raises: UserError when the archive is bad or is not `diff_id`, HostError.
         """
         async with self._fresh_tree() as path:
-            result = await self._workers.call(
-                jobs.unpack_archive, replace(job, tree=str(path / TREE), own=True, digests=True), on_progress
-            )
+            tree = str(path / TREE)
+            job = replace(job, tree=tree, recipe=recipe_of(tree), digests=True)
+            result = await self._workers.call(jobs.unpack_archive, job, on_progress)
             if result.tar_digest != diff_id:
                 raise UserError(
                     f"a layer unpacks to {result.tar_digest}, but the image's configuration says {diff_id}",
                     hint="the archive is damaged, or somebody changed it: don't use it",
                 )
-            assert result.own is not None and result.blob_digest is not None
-            if result.own.diff_id == diff_id and not result.implied:
-                return await self._adopt(path, result.own, lease)
+            blob = None
+            if not result.cooks:
+                await uninterrupted(os.unlink, job.recipe)
+                blob = await self._keep_archive(job, lease)
             layer = Layer(
                 diff_id=diff_id,
                 key=chain_id if result.implied else diff_id,
@@ -133,26 +146,24 @@ class Ingest:
                 tar_size=result.tar_size,
                 entries=result.entries,
                 own=False,
-                blob=await self._keep_archive(job.source, result, lease),
+                blob=blob,
             )
             return await self._keep(path, layer, lease)
 
-    async def _keep_archive(self, source: str, result: jobs.UnpackResult, lease: Lease | None) -> Descriptor:
-        """Make a blob of an archive: as it is when it is packed, else packed now."""
-        if result.compression in ("gzip", "zstd") and result.blob_digest is not None:
-            blob = Descriptor(
-                media_type=OCI_LAYER_OF_COMPRESSION[result.compression],
-                digest=result.blob_digest,
-                size=result.blob_size,
-            )
-            file = Path(source)
-        else:
-            file = self._blobs.temporary()
-            job = archive_jobs.CompressJob(source=source, target=str(file), compression="zstd")
-            packed = await self._workers.call(archive_jobs.compress_file, job)
-            blob = Descriptor(
-                media_type=OCI_LAYER_OF_COMPRESSION["zstd"], digest=packed.blob_digest, size=packed.blob_size
-            )
+    async def _keep_archive(self, unpacked: jobs.UnpackJob, lease: Lease | None) -> Descriptor:
+        """Make a blob of an archive that was unpacked."""
+        file = self._blobs.temporary()
+        job = archive_jobs.CompressJob(
+            source=unpacked.source,
+            offset=unpacked.offset,
+            size=unpacked.size,
+            target=str(file),
+            compression="gzip",  # every engine reads it
+        )
+        packed = await self._workers.call(archive_jobs.compress_file, job)
+        blob = Descriptor(
+            media_type=OCI_LAYER_OF_COMPRESSION["gzip"], digest=packed.blob_digest, size=packed.blob_size
+        )
         self._leases.hold(lease, blob.digest)
         async with self.placing:
             await uninterrupted(self._blobs.adopt, file, blob.digest)

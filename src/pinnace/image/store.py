@@ -81,7 +81,16 @@ class ImageStore:
         self.ingest = Ingest(self.layers, self.blobs, self._leases, self.trash, self.workers)
         self.transfer = Transfer(self.layers, self.blobs, self.ingest, self.workers)
         self.roots = RootfsStore(self._layout, self.layers, boot_id)
-        self.registries = Registries(registries or RegistrySettings())
+        self.registries = Registries(
+            registries or RegistrySettings(),
+            names=names,
+            catalog=self.catalog,
+            layers=self.layers,
+            blobs=self.blobs,
+            ingest=self.ingest,
+            leases=self._leases,
+            name_it=self._name_pulled,
+        )
 
     async def start(self) -> None:
         """Read what is there; clear away what a crash left half done. Raises: HostError when a record can't be read."""
@@ -279,6 +288,28 @@ class ImageStore:
         self, data: bytes, config: ImageConfig, layers: Sequence[Layer], references: tuple[str, ...]
     ) -> Image:
         """Store a configuration whose layers are there, with everything on disk, and then name it."""
+        return await self._name_it(data, config, layers, references, None, None)
+
+    async def _name_pulled(
+        self,
+        data: bytes,
+        config: ImageConfig,
+        layers: Sequence[Layer],
+        reference: str,
+        manifest: Digest,
+        digest: Digest,
+    ) -> Image:
+        return await self._name_it(data, config, layers, (reference,), manifest, digest)
+
+    async def _name_it(
+        self,
+        data: bytes,
+        config: ImageConfig,
+        layers: Sequence[Layer],
+        references: tuple[str, ...],
+        manifest: Digest | None,
+        digest: Digest | None,
+    ) -> Image:
         image_id = digest_of(data)
         with self.lease("name image") as lease:
             lease.hold(image_id, *keys_of(layers))
@@ -288,7 +319,7 @@ class ImageStore:
             self.catalog.configs[image_id] = config
             async with self._naming:
                 for reference in references or (image_id,):
-                    await self._set_name(reference, image_id)
+                    await self._set_name(reference, image_id, manifest, digest)
         self._leases.release(keys_of(layers))
         return self.catalog.image(image_id)
 

@@ -48,6 +48,7 @@ class TokenAnswer(msgspec.Struct, frozen=True):
     token: str = ""
     access_token: str = ""
     expires_in: float | None = None
+    refresh_token: str = ""
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
@@ -92,11 +93,14 @@ def scopes(repository: str, actions: str, others: Iterable[str] = ()) -> tuple[s
     return (f"repository:{repository}:{actions}", *(f"repository:{other}:pull" for other in sorted(others)))
 
 
-def token_query(way: Challenge, wanted: Iterable[str], credential: Credential | None) -> str:
-    """Return the URL to GET a token from."""
+def token_query(
+    way: Challenge, wanted: Iterable[str], credential: Credential | None, *, offline: bool = False
+) -> str:
+    """Return the URL to GET a token from; `offline` asks for an identity token too, for a login that lasts."""
     query = [("service", way.params["service"])] if way.params.get("service") else []
     if credential is not None and credential.username:
         query.append(("account", credential.username))
+    query += [("offline_token", "true")] if offline else []
     query += [("client_id", CLIENT_ID), *(("scope", scope) for scope in wanted)]
     realm = way.params["realm"]
     return f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"

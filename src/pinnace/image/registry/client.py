@@ -69,6 +69,7 @@ class Client:
             endpoints = (first, *(one for one in endpoints if one != first))
         self.endpoints: tuple[Endpoint, ...] = endpoints
         self.endpoint = endpoints[0]
+        self.identity_token = ""  # what a token server gave to be shown instead of the password
 
     def __enter__(self) -> Client:
         return self
@@ -177,6 +178,10 @@ class Client:
         location = answer.headers.get("Location", "")
         if not location:
             raise Trouble(HostError(f"{self.endpoint.host} does not say where to go on (no Location)"))
+        return self.absolute(location)
+
+    def absolute(self, location: str) -> str:
+        """Return the URL that a registry means by a path or a URL."""
         return urljoin(f"{self.endpoint.url}/v2/", location)
 
     def _follow(
@@ -219,6 +224,8 @@ class Client:
 
     @property
     def _scopes(self) -> tuple[str, ...]:
+        if not self._access.repository:
+            return ()
         return challenge.scopes(self._access.repository, self._access.actions, self._access.mounts)
 
     @property
@@ -247,7 +254,8 @@ class Client:
     def _fetch_token(self, way: Challenge) -> Token:
         credential = self._credential
         realm = urlsplit(way.params["realm"])
-        if realm.scheme == "http" and self.endpoint.scheme == "https" and credential is not None:
+        plain = realm.scheme == "http" and not is_insecure(realm.netloc, self._settings)
+        if plain and self.endpoint.scheme == "https" and credential is not None:
             raise Trouble(
                 UserError(
                     f"{self.endpoint.host} wants the password sent to {realm.netloc} without TLS: refused",
@@ -263,7 +271,10 @@ class Client:
             if credential is not None and credential.username:
                 headers["Authorization"] = challenge.basic_header(credential)
             answer = self._ask_realm(
-                "GET", challenge.token_query(way, self._scopes, credential), headers, None
+                "GET",
+                challenge.token_query(way, self._scopes, credential, offline=not self._scopes),
+                headers,
+                None,
             )
         try:
             said = msgspec.json.decode(answer.body(TOKEN_MAX_BYTES), type=TokenAnswer)
@@ -271,6 +282,7 @@ class Client:
             raise Trouble(
                 UserError(f"the token server {realm.netloc} can't be understood: {error}")
             ) from error
+        self.identity_token = said.refresh_token
         token = challenge.build_token(self.endpoint.url, self._scopes, said, time.monotonic())
         if token is None:
             raise Trouble(UserError(f"the token server {realm.netloc} gave no token"))

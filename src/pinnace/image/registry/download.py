@@ -183,5 +183,3 @@ class _WriteBack:
             os.fdatasync(self._fd)
         except OSError:
             return  # whoever gives the blob its name syncs again, and says so
-
-

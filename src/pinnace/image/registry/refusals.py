@@ -32,6 +32,7 @@ class Trouble(Exception):
         again: bool = False,
         after_s: float | None = None,
         status: int = 0,
+        words: str = "",
     ) -> None:
         super().__init__(error.message)
         self.error = error
@@ -39,6 +40,7 @@ class Trouble(Exception):
         self.reached = True
         self.after_s = after_s
         self.status = status
+        self.words = words
 
 
 def words_of(body: bytes, reason: str) -> str:
@@ -128,7 +130,7 @@ def build_refusal(
             )
         case _:
             error = HostError(f"{host} refuses {what} with {status}: {words}")
-    return Trouble(error, again=status in AGAIN, after_s=after_s, status=status)
+    return Trouble(error, again=status in AGAIN, after_s=after_s, status=status, words=words)
 
 
 def parse_retry_after(text: str, now: float) -> float | None:

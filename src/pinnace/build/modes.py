@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 _OCTAL = re.compile(r"0?[0-7]{1,4}")
 _CLAUSE = re.compile(r"(?P<who>[ugoa]*)(?P<actions>(?:[-+=](?:[rwxXst]*|[ugo]))+)")
-_ACTION = re.compile(r"([-+=])([rwxXst]*|[ugo])")
+_ACTION = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 4, "w": 2, "x": 1}
-_SET_ID = {"u": stat.S_ISUID, "g": stat.S_ISGID, "o": 0}
+_SPECIAL = {"u": stat.S_ISUID, "g": stat.S_ISGID, "o": stat.S_ISVTX}
+_LETTERS = {"u": "s", "g": "s", "o": "t"}  # which letter sets whose special bit
 
 
 class ModeError(ValueError):
@@ -69,9 +70,7 @@ def parse_chmod(text: str) -> Chmod:
 def _act(mode: int, action: _Action, *, is_folder: bool) -> int:
     bits, mask = _bits_of(mode, action, is_folder=is_folder), 0
     for who in action.who:
-        mask |= 7 << _SHIFTS[who] | _SET_ID[who]
-    if len(action.who) == 3:
-        mask |= stat.S_ISVTX
+        mask |= 7 << _SHIFTS[who] | _SPECIAL[who]
     match action.sign:
         case "+":
             return mode | bits
@@ -91,6 +90,6 @@ def _bits_of(mode: int, action: _Action, *, is_folder: bool) -> int:
     bits = 0
     for who in action.who:
         bits |= value << _SHIFTS[who]
-        if "s" in action.what:
-            bits |= _SET_ID[who]
-    return bits | (stat.S_ISVTX if "t" in action.what else 0)
+        if _LETTERS[who] in action.what:
+            bits |= _SPECIAL[who]
+    return bits

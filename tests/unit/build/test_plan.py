@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pinnace.base.errors import UserError
+from pinnace.build.named import NamedContext, NamedContexts
 from pinnace.build.plan import DEFAULT_PATH, BuildOptions, plan_build
 from pinnace.build.run_options import CommandRules, read_rules
 from pinnace.build.steps import BuildPlan, Configure, Copy, Inline, MakeDirectory, Run, Step
@@ -250,7 +251,10 @@ def test_heredocs_of_a_command_are_left_to_the_shell() -> None:
     [
         ("--mount=type=cache,target=/", 'invalid mount target "/"'),
         ("--mount=type=volume,target=/x", 'unsupported mount type "volume"'),
-        ("--mount=from=$X,target=/x", "'from' doesn't support variable expansion, define alias stage instead"),
+        (
+            "--mount=from=$X,target=/x",
+            "'from' doesn't support variable expansion, define alias stage instead",
+        ),
         ("--security=insecure", "security.insecure is not allowed"),
         ("--security=none", 'security "none" is not valid'),
         ("--network=host", "network.host is not allowed"),
@@ -323,12 +327,11 @@ def test_only_add_unpacks_unless_told_not_to() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("ADD https://example.com/x /x", "ADD https://example.com/x: adding from a URL is not supported yet"),
+        ("COPY git@example.com:x /x", "source can't be a git ref for COPY"),
         ("COPY https://example.com/x /x", "source can't be a URL for COPY"),
-        ("COPY --parents a /x", "COPY --parents is not supported yet"),
         (
-            "COPY --chmod=u+x a /x",
-            "invalid chmod parameter: 'u+x': it should be octal and between 0 and 07777",
+            "COPY --chmod=u+q a /x",
+            "invalid chmod parameter: 'u+q': 'u+q' is neither octal nor like u=rwX",
         ),
         (
             "COPY --chmod=17777 a /x",
@@ -341,6 +344,31 @@ def test_what_copy_and_add_cannot_do_is_refused_on_its_line(line: str, message: 
     error = refusal(f"FROM bare\n{line}\n")
     assert (error.message, error.where) == (message, f"Dockerfile:2: {line}")
     assert error.hint
+
+
+def test_flags_of_copies_are_read_with_their_variables() -> None:
+    copy = copy_of(
+        "FROM bare\nARG M=u=rwX X=*.log\nCOPY --parents --link --chmod=$M --exclude=$X --exclude=b a /x/\n"
+    )
+    assert (copy.parents, copy.link, copy.chmod, copy.exclude) == (True, True, "u=rwX", ("*.log", "b"))
+
+
+def test_named_contexts_win_over_images_and_stages() -> None:
+    text = (
+        "FROM nowhere AS tools\nRUN never\nFROM other:latest\nCOPY --from=tools /t /\nCOPY --from=base /b /\n"
+    )
+    contexts = NamedContexts(
+        (NamedContext("tools", "bare"), NamedContext("other"), NamedContext("base", "at"))
+    )
+    built = plan_build(
+        parse_dockerfile(text), BuildOptions(contexts=contexts), lambda name, platform: IMAGES.get(name)
+    )
+    tools, last = built.stages
+    assert (tools.base, tools.steps) == ("bare", ())
+    begin, from_stage, from_image = (planned.step for planned in last.steps)
+    assert isinstance(begin, Copy) and isinstance(from_stage, Copy) and isinstance(from_image, Copy)
+    assert (begin.context, begin.sources, begin.target) == ("other", ("/",), "/")
+    assert (from_stage.stage, from_image.image) == (0, "at")
 
 
 # --- the configuration ---------------------------------------------------------------------------------------------------
@@ -427,7 +455,11 @@ def test_labels_volumes_user_and_author() -> None:
 
 def test_labels_of_the_command_line_win_and_are_in_the_last_step() -> None:
     options = BuildOptions(labels={"a": "cli"})
-    built = plan_build(parse_dockerfile("FROM bare\nLABEL a=1 b=2\n"), options, lambda reference, platform: IMAGES.get(reference))
+    built = plan_build(
+        parse_dockerfile("FROM bare\nLABEL a=1 b=2\n"),
+        options,
+        lambda reference, platform: IMAGES.get(reference),
+    )
     assert built.stages[0].config.labels == {"a": "cli", "b": "2"}
     assert isinstance(built.stages[0].steps[-1].step, Configure)
 

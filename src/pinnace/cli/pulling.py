@@ -37,32 +37,37 @@ def pull_image(
         "credentials": Credentials().find_for(registry_of(reference)),
     }
     layers = Layers(out)
+    begun = ""  # told once the registry has the image
     pulled: list[dict[str, Any]] = []
     try:
         for news in client.open("POST", "/pinnace/v1/pull", body).lines():
             match news["type"]:
                 case "error":
                     raise parse_error_document(news, 500)
-                case "begin" if not quiet:
-                    print(
-                        f"{news['tag'] or news['reference']}: Pulling from {news['path']}",
-                        file=out,
-                        flush=True,
-                    )
+                case "begin":
+                    begun = f"{news['tag'] or news['reference']}: Pulling from {news['path']}"
                 case "layer" if not quiet:
+                    begun = _tell(begun, out)
                     layers.show(news)
                 case "pulled":
                     pulled.append(news)
                     if not quiet:
+                        _tell(begun, out)
                         layers.close()
-                        print(f"Digest: {news['digest']}", file=out, flush=True)
+                        _tell(f"Digest: {news['digest']}", out)
                 case _:
                     pass
     finally:
         layers.close()
     if not quiet and pulled:
-        print(f"Status: {describe_status(pulled, reference if all_tags else '')}", file=out, flush=True)
+        _tell(f"Status: {describe_status(pulled, reference if all_tags else '')}", out)
     return pulled
+
+
+def _tell(text: str, out: TextIO) -> str:
+    if text:
+        print(text, file=out, flush=True)
+    return ""
 
 
 def pull_missing(client: Client, reference: str, error: PinnaceError, *, platform: str = "") -> None:
@@ -74,7 +79,7 @@ def pull_missing(client: Client, reference: str, error: PinnaceError, *, platfor
     try:
         pull_image(client, reference, platform=platform, stream=sys.stderr)
     except PinnaceError as failed:
-        failed.hint = "; ".join(filter(None, (failed.hint, error.hint)))
+        failed.hint = " otherwise ".join(filter(None, (failed.hint, error.hint)))
         raise
 
 

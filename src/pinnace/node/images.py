@@ -123,17 +123,15 @@ def pull_failure(name: str, reference: Reference, error: PinnaceError, *, had_se
 def compute_hint(name: str, reference: Reference, error: PinnaceError, *, had_secrets: bool) -> str:
     """Return what a person can do about a pull that has failed."""
     reason = error.reason if isinstance(error, ApiError) else None
+    hub = reference.domain == DEFAULT_DOMAIN
+    made_here = f"build it (pinnace build -t {name} .) or bring it in (pinnace import FILE {name})"
     if reason in (Reason.UNAUTHORIZED, Reason.FORBIDDEN):
         if had_secrets:
             return (
                 f"the registry refuses the pod's imagePullSecrets: may they read {reference.familiar_name}?"
             )
-        server = "" if reference.domain == DEFAULT_DOMAIN else f" {reference.domain}"
-        return f"pinnace login{server}, or a Secret of type docker-registry in the pod's imagePullSecrets"
+        log_in = f"pinnace login{'' if hub else ' ' + reference.domain}, or a Secret of type docker-registry in the pod's imagePullSecrets"
+        return f"{log_in}; if no registry has it: {made_here}" if hub else log_in
     if reason is Reason.NOT_FOUND:
-        return f"is the name right? An image that is made here needs no registry: pinnace build -t {name} ."
-    if reason is None and reference.domain == DEFAULT_DOMAIN:
-        return (
-            error.hint or f"build it (pinnace build -t {name} .) or bring it in (pinnace import FILE {name})"
-        )
-    return error.hint
+        return f"is the name right? If no registry has it: {made_here}"
+    return made_here if hub and reason is None else error.hint

@@ -6,6 +6,7 @@ import os
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
@@ -84,6 +85,7 @@ class BuildWorld:
         await self.builder.start()
 
     async def close(self) -> None:
+        await self.builder.close()
         await self.sandboxes.remove_all()
         await self.sandboxes.close()
         await self.images.wipe()
@@ -111,8 +113,13 @@ class BuildWorld:
         file: str = "Dockerfile",
         source: MainContext = MainContext(),
         contexts: tuple[ContextFlag, ...] = (),
+        platform: str = "",
+        **more: Any,
     ) -> Built:
-        """Build a Dockerfile; `files` are put into the context before. "" is the context's own Dockerfile."""
+        """Build a Dockerfile; `files` are put into the context before. "" is the context's own Dockerfile.
+
+        `more` are fields of `BuildRequest`.
+        """
         grow(self.context, files or {})
         path = self.instance.root / file if dockerfile else Path(file)
         if dockerfile and not (
@@ -124,17 +131,19 @@ class BuildWorld:
             build_args=build_args or {},
             architecture=host_architecture(),
             commands=commands or CommandRules(),
+            platform=platform,
         )
         request = BuildRequest(
             self.context,
             path,
-            (name,),
+            (name,) if name else (),
             options=options,
             no_cache=no_cache,
             host_ca=host_ca,
             run=run or RunOptions(),
             source=source,
             contexts=contexts,
+            **more,
         )
         return await self.builder.build(request, told or Told())
 

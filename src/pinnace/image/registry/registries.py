@@ -252,6 +252,7 @@ class Registries:
     ) -> tuple[Layer, ...]:
         """Return the layers of a stack, bottom first; those that are here are not asked for. Raises: see `ImageStore.pull`."""
         layers, _ = await self._pulls.receive_all(access, blobs, diff_ids, lease, on_news)
+        self._leases.release(blob.digest for blob in blobs)
         return layers
 
     async def send_artifact(

@@ -34,6 +34,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXY_ARGS = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PREDEFINED_ARGS = frozenset((*PROXY_ARGS, *(name.lower() for name in PROXY_ARGS)))
 
+OWN_PREFIX = "BUILDKIT_"  # Source: Dockerfile reference, "BuildKit built-in build args"
+
 # Asked for the images that FROM and --from name, by their platform.
 FindImage = Callable[[str, Platform], ImageConfig | None]
 
@@ -71,7 +73,7 @@ def plan_build(dockerfile: Dockerfile, options: BuildOptions, find_image: FindIm
     warnings = tuple(
         f"[Warning] One or more build-args [{name}] were not consumed"
         for name in options.build_args
-        if name not in planner.consumed and name not in PREDEFINED_ARGS and name != EPOCH_ARG
+        if name not in (*planner.consumed, *PREDEFINED_ARGS, EPOCH_ARG) and not name.startswith(OWN_PREFIX)
     )
     plan = BuildPlan(stages=tuple(planner.done.values()), target=target.index, warnings=warnings)
     if options.labels:
@@ -115,17 +117,22 @@ class _Planner:
         self._find_image = find_image
         self.rules = Rules(escape=dockerfile.escape)
         self.commands = options.commands
+        self._values: dict[int, Mapping[str, str]] = {}  # what stages ended with
         self.consumed: set[str] = set()
         self.done: dict[int, StagePlan] = {}
         self._here = normalize("linux", options.architecture)
         self._wanted = (
             parse_platform(options.platform, self._here.architecture) if options.platform else self._here
         )
-        self._platform = {**_platform_args("TARGET", self._wanted), **_platform_args("BUILD", self._here)}
+        self._platform = {
+            **_platform_args("TARGET", self._wanted),
+            **_platform_args("BUILD", self._here),
+            "TARGETSTAGE": options.target or dockerfile.stages[-1].name or "default",
+        }
         self.global_args: Mapping[str, str] = self._read_global_args()
 
     def _read_global_args(self) -> dict[str, str]:
-        known = dict(self._platform)
+        known = {name: self._options.build_args.get(name, value) for name, value in self._platform.items()}
         for instruction in self._file.global_args:
             for name, default in instruction.pairs:
                 value = self._options.build_args.get(name)
@@ -180,10 +187,11 @@ class _Planner:
         if named is not None and named.name == stage.name:
             body = ()  # the context stands for the whole stage. Source: BuildKit, convert.go, namedContext
         start = replace(plan.base_config, on_build=None, env=_with_path(plan.base_config.env))
-        reader = StageReader(self, stage, start, plan.author)
+        reader = StageReader(self, stage, start, plan.author, self._values.get(plan.base_stage))
         begin = (_take_whole(named, plan, start),) if named is not None and is_folder else ()
         plan = replace(plan, base_config=start, steps=(*begin, *reader.read(body)), author=reader.author)
         self.done[stage.index] = plan
+        self._values[stage.index] = reader.values
         return plan
 
     def _named_base(self, stage: Stage, image: str) -> NamedContext | None:
@@ -278,8 +286,10 @@ class _Planner:
         return value
 
     def proxies(self) -> dict[str, str]:
-        """Return the proxy arguments that were given; RUN sees them without an ARG."""
-        return {name: value for name, value in self._options.build_args.items() if name in PREDEFINED_ARGS}
+        """Return the proxy arguments that were given, in both cases; RUN sees them without an ARG."""
+        given = {name: value for name, value in self._options.build_args.items() if name in PREDEFINED_ARGS}
+        both = {other: value for name, value in given.items() for other in (name.upper(), name.lower())}
+        return {**both, **given}
 
     @property
     def platform(self) -> Mapping[str, str]:
@@ -296,6 +306,7 @@ def _platform_args(prefix: str, platform: Platform) -> dict[str, str]:
     return {
         f"{prefix}PLATFORM": str(platform),
         f"{prefix}OS": platform.os,
+        f"{prefix}OSVERSION": "",
         f"{prefix}ARCH": platform.architecture,
         f"{prefix}VARIANT": platform.variant,
     }

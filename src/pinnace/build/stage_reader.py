@@ -72,16 +72,28 @@ class Scope(Protocol):
 
 
 class StageReader:
-    """Reads one stage's instructions in order, carrying the configuration and the ARGs along."""
+    """Reads one stage's instructions in order, carrying the configuration along, and the variables.
 
-    def __init__(self, scope: Scope, stage: Stage, start: ContainerConfig, author: str) -> None:
+    `values` are those of ENV and ARG, of one name the later one; a stage on a stage begins with what that one ended with
+    (`inherited`). Source: Dockerfile reference, "ARG: Scope"; BuildKit, convert.go, dispatchArg (where the reference says
+    that an ENV of the base image wins over an ARG, builders that people use do otherwise).
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        stage: Stage,
+        start: ContainerConfig,
+        author: str,
+        inherited: Mapping[str, str] | None = None,
+    ) -> None:
         self.author = author
         self._scope = scope
         self._error = scope.source.error
         self._stage = stage
         self._config = start
         self._env: dict[str, str] = dict(entry.partition("=")[::2] for entry in start.env or ())
-        self._args: dict[str, str] = {}
+        self.values: dict[str, str] = dict(self._env if inherited is None else inherited)
         self._shell = tuple(start.shell or DEFAULT_SHELL)
         self._cmd_is_own = False
         self._steps: list[Planned] = []
@@ -104,7 +116,7 @@ class StageReader:
         )
 
     def _values(self) -> dict[str, str]:
-        return {**self._args, **self._env}
+        return dict(self.values)
 
     def _expand(self, word: str, instruction: ast.Instruction) -> str:
         return self._scope.expand(word, self._values(), instruction.line)
@@ -127,7 +139,7 @@ class StageReader:
         rules = self._scope.commands
         network = rules.network if i.network == "default" else i.network
         self._check_allowed(i, network)
-        env = {**self._args, **self._env}
+        env = self._values()
         argv, script = self._argv(i.command), ""
         if i.command.heredocs:
             argv, script = self._heredoc(i.command)
@@ -257,7 +269,8 @@ class StageReader:
     def env(self, i: ast.Env) -> steps.Step:
         before = self._values()
         for name, value in i.pairs:
-            self._env[self._scope.expand(name, before, i.line)] = self._scope.expand(value, before, i.line)
+            name, value = (self._scope.expand(word, before, i.line) for word in (name, value))
+            self._env[name] = self.values[name] = value
         self._change(env=render_env(self._env))
         return self._configure(i)
 
@@ -269,7 +282,7 @@ class StageReader:
             if value is None:
                 value = self._scope.global_args.get(name)
             if value is not None:
-                self._args[name] = value
+                self.values[name] = value
         return self._configure(i)
 
     def label(self, i: ast.Label) -> steps.Step:

@@ -202,6 +202,8 @@ class _Reader:
             return f"${{{name}}}" if value is None and self._rules.keep_unset else value or ""
         if operator == ":":
             operator += self._take()
+        if not operator:
+            raise ExpansionError("syntax error: missing '}'")
         if operator not in (":-", ":+", ":?", "-", "+", "?", "#", "%", "/"):
             raise ExpansionError(f"unsupported modifier ({operator}) in substitution")
         if operator == "/":

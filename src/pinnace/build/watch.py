@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from pinnace.base.errors import PinnaceError
-from pinnace.build.explain import LayerWeight, StageLayers, render_report
+from pinnace.build.explain import LayerWeight, StageLayers, render_report, shorten
 from pinnace.build.footprints import Footprint, Memory, merge_listings, merge_memory, take_footprint
 from pinnace.build.listing import Listing
 from pinnace.build.progress import (
@@ -152,7 +152,7 @@ class Watch:
             for step in sorted(steps, key=lambda one: one.number):
                 new = step.below[len(below) :] if step.below[: len(below)] == below else ()
                 makers |= {layer: text for layer in new if text and layer not in makers}
-                below, text = step.below, f"[{step.stage} {step.number}] {' '.join(step.text.split())[:60]}"
+                below, text = step.below, f"[{step.stage} {step.number}] {shorten(step.text)}"
             stack = self._stacks.get(stage.label)
             if stack is not None and text:
                 makers |= {layer: text for layer in stack.layers[len(below) :] if layer not in makers}

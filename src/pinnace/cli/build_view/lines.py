@@ -94,8 +94,9 @@ def _fitting(model: Model, height: int, now: float) -> list[Row]:
 
 def _rows(model: Model, detail: Detail, now: float) -> Iterator[Row]:
     yield _header(model, now)
-    for base in model.bases.values():
-        if detail.stages or base.is_active:
+    transfers = list(model.bases.values())
+    for base in transfers:
+        if not base.is_push and (detail.stages or base.is_active):
             yield from _base_rows(base, now)
     finished = [stage for stage in model.stages.values() if stage.is_finished]
     if not detail.stages and finished:
@@ -103,6 +104,9 @@ def _rows(model: Model, detail: Detail, now: float) -> Iterator[Row]:
     for stage in model.stages.values():
         if detail.stages or not stage.is_finished:
             yield from _stage_rows(stage, detail, now)
+    for base in transfers:
+        if base.is_push:
+            yield from _base_rows(base, now)
 
 
 def _header(model: Model, now: float) -> Row:
@@ -124,8 +128,8 @@ def _base_rows(base: Base, now: float) -> Iterator[Row]:
             f"{render_size(base.received)} of {render_size(size)}" if base.is_active else render_size(size)
         )
         right = f"{amount}  {right}"
-    what = {"resolving": "looking up", "pulling": "pulling"}.get(base.state, "pulled")
-    what = "pull of" if base.state in ("failed", "stopped") else what
+    what = "looking up" if base.state == "resolving" else ("pushing" if base.is_push else "pulling")
+    what = what.replace("ing", "ed") if base.state == "done" else what
     layers = (
         f", {base.ready} of {_count(len(base.layers), 'layer')}" if base.layers and base.is_active else ""
     )

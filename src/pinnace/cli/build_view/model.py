@@ -13,6 +13,7 @@ from pinnace.cli.build_view.text import clean_line
 
 TAIL_LINES = 8  # how many of a command's last lines are kept
 ACTIVE = ("reading", "running")
+LAYER_READY = ("pulled", "exists", "mounted", "pushed")
 
 
 @dataclass(slots=True)
@@ -65,18 +66,19 @@ class Stage:
 
 @dataclass(slots=True)
 class Base:
-    """One image that comes from a registry; its layers' (state, current, total) by digest."""
+    """One image that comes from a registry, or goes to one (`is_push`); its layers' (state, current, total) by digest."""
 
     reference: str
     state: str
     began: float
     seconds: float = 0.0
     note: str = ""
+    is_push: bool = False
     layers: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:
-        return self.state in ("resolving", "pulling")
+        return self.state in ("resolving", "pulling", "pushing")
 
     def seconds_at(self, now: float) -> float:
         return now - self.began if self.is_active else self.seconds
@@ -92,7 +94,7 @@ class Base:
 
     @property
     def ready(self) -> int:
-        return sum(state in ("pulled", "exists") for state, _, _ in self.layers.values())
+        return sum(state in LAYER_READY for state, _, _ in self.layers.values())
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ class Model:
                 self._take_plan(news)
             case "step":
                 self._take_step(news, now)
-            case "base":
+            case "base" | "push":
                 self._take_base(news, now)
             case "output":
                 if (step := self._by_id.get(news["id"])) is not None:
@@ -143,7 +145,11 @@ class Model:
             step.seconds = news.get("seconds", 0.0) or (now - step.began if step.state != "cached" else 0.0)
 
     def _take_base(self, news: dict[str, Any], now: float) -> None:
-        base = self.bases.setdefault(news["reference"], Base(news["reference"], news["state"], now))
+        is_push = news["type"] == "push"
+        base = self.bases.setdefault(
+            f"{news['type']} {news['reference']}",
+            Base(news["reference"], news["state"], now, is_push=is_push),
+        )
         base.state = news["state"]
         if not base.is_active:
             base.seconds = news.get("seconds", 0.0) or now - base.began
@@ -155,7 +161,7 @@ class Model:
         before = base.layers.get(layer["digest"], ("", 0, 0))
         total = layer.get("total", 0) or before[2]
         current = layer.get("current", 0)
-        if layer["state"] in ("extracting", "pulled"):
+        if layer["state"] in ("extracting", *LAYER_READY):
             current = max(before[1], total)  # what is unpacked was received
         base.layers[layer["digest"]] = (layer["state"], current, total)
         base.note = layer.get("text", "") if layer["state"] == "retrying" else ""

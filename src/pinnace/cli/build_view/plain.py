@@ -26,7 +26,7 @@ class Printer:
         match news["type"]:
             case "step":
                 self._show_step(news)
-            case "base":
+            case "base" | "push":
                 self._show_base(news)
             case "output":
                 self._show_output(news["id"], news["text"])
@@ -58,14 +58,15 @@ class Printer:
             say(f"#{number} {what} {render_size(news['bytes'])}")
 
     def _show_base(self, news: dict[str, Any]) -> None:
-        key = f"base {news['reference']}"
-        number = self._number(key, f"[base] {news['reference']}")
+        kind = news["type"]
+        key = f"{kind} {news['reference']}"
+        number = self._number(key, f"[{kind}] {news['reference']}")
         layers = self._layers.setdefault(key, {})
         layer = news.get("layer")
         if layer:
             before = layers.get(layer["digest"], (0, 0))
             total = layer.get("total", 0) or before[1]
-            is_here = layer["state"] in ("extracting", "pulled")
+            is_here = layer["state"] in ("extracting", "pulled", "exists", "mounted", "pushed")
             layers[layer["digest"]] = (total if is_here else layer.get("current", 0), total)
         received, size = (sum(column) for column in zip(*layers.values(), strict=True)) if layers else (0, 0)
         if news["state"] == "done":
@@ -77,7 +78,9 @@ class Printer:
         elif layer and layer["state"] == "retrying":
             say(f"#{number} {layer.get('text', '')}")
         elif layers and self._is_time(key):
-            say(f"#{number} pulling {render_size(received)} of {render_size(size)}")
+            say(
+                f"#{number} {'pushing' if kind == 'push' else 'pulling'} {render_size(received)} of {render_size(size)}"
+            )
 
     def _is_time(self, key: str) -> bool:
         now = time.monotonic()

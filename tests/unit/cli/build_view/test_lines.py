@@ -122,6 +122,16 @@ def test_pull_of_a_base_is_told_with_its_layers_and_bytes() -> None:
     assert seen(known, width=60)[1] == " ✔ pulled python:3                                 6MB  5.0s"
 
 
+def test_push_is_told_below_the_stages() -> None:
+    push = {"type": "push", "reference": "r/x:v1"}
+    layer = {"digest": "a", "current": 1_000_000, "total": 2_000_000}
+    known = model(plan(a=["RUN a"]), {**push, "state": "pushing", "layer": {**layer, "state": "pushing"}})
+    assert seen(known)[2] == " ⠋ pushing r/x:v1, 0 of 1 layer   1MB of 2MB  4.0s"
+    known.apply({**push, "state": "pushing", "layer": {**layer, "state": "pushed"}}, 5.0)
+    known.apply({**push, "state": "done", "seconds": 5.0}, 5.0)
+    assert seen(known)[2] == " ✔ pushed r/x:v1                         2MB  5.0s"
+
+
 def test_colours_and_letters_beyond_ascii_are_used_only_where_they_may() -> None:
     known = model(plan(a=["RUN é"]), step("a", 1, "done", text="RUN é", total=1, seconds=1.0))
     line = seen(known, width=30, style=Style())[1]

@@ -109,10 +109,13 @@ class Client:
                 return result
         raise troubles[-1].error
 
-    def patiently(self, do: Callable[[], R], *, moved: Callable[[], int] = lambda: 0) -> R:
+    def patiently(
+        self, do: Callable[[], R], *, moved: Callable[[], int] = lambda: 0, unless_answered: bool = False
+    ) -> R:
         """Do something again after troubles that may pass, with growing delays. Raises: Trouble.
 
-        Tries count from the last one at which `moved()`, the bytes that have travelled, grew.
+        Tries count from the last one at which `moved()`, the bytes that have travelled, grew. With `unless_answered`, an
+        answer with a bad status is not one that another try would change.
         """
         patience = self._settings.patience
         attempt, before = 0, moved()
@@ -123,14 +126,16 @@ class Client:
                 now = moved()
                 attempt = 1 if now > before else attempt + 1
                 before = now
-                if not trouble.again or attempt >= patience.tries:
+                given_up = not trouble.again or attempt >= patience.tries
+                if given_up or (unless_answered and trouble.status):
                     raise
                 delay_s = compute_delay(
                     attempt, patience.first_delay_s, patience.most_delay_s, trouble.after_s
                 )
-                self._wait(delay_s, trouble)
+                self.wait(delay_s, trouble)
 
-    def _wait(self, delay_s: float, trouble: Trouble) -> None:
+    def wait(self, delay_s: float, trouble: Trouble) -> None:
+        """Wait, and tell why."""
         end = time.monotonic() + delay_s
         while (left := end - time.monotonic()) > 0:
             self._report(f"retrying {trouble.error.message}", 0, int(left) + 1)

@@ -78,7 +78,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 def fetch_image(job: FetchJob, report: Report) -> Fetched:
     """Do a `FetchJob`. Raises: ApiError, UserError, HostError; see `ImageStore.pull`."""
     with Client(job.access, report) as client:
-        return client.anywhere(lambda: client.patiently(lambda: _guarded(client, job)))
+        return client.anywhere(lambda: _guarded(client, job))
 
 
 def _guarded(client: Client, job: FetchJob) -> Fetched:
@@ -136,12 +136,16 @@ def check_layers(manifest: Manifest, name: str) -> None:
 def _head(client: Client, job: FetchJob) -> Digest | None:
     """Return the digest that a tag leads to, if the registry says so: asking costs nothing where pulls are counted."""
     try:
-        answer = client.ask(
-            "HEAD", f"manifests/{job.name}", what=_what(job, job.name), headers={"Accept": ACCEPT}
+        answer = client.patiently(
+            lambda: client.ask(
+                "HEAD", f"manifests/{job.name}", what=_what(job, job.name), headers={"Accept": ACCEPT}
+            ),
+            unless_answered=True,
         )
     except Trouble as trouble:
-        if trouble.again or not trouble.status:
+        if not trouble.status:
             raise
+        client.wait(trouble.after_s or 0.0, trouble)
         return None  # a refusal of HEAD has no words; the GET that follows says why
     answer.finish()
     said = answer.headers.get("Docker-Content-Digest", "")
@@ -151,8 +155,12 @@ def _head(client: Client, job: FetchJob) -> Digest | None:
 def get_manifest(client: Client, job: FetchJob, name: str, entry: Descriptor | None) -> Document:
     """Return a manifest or an index, whose digest is what was asked for. Raises: Trouble, UserError."""
     what = _what(job, name if entry is not None else job.name)
-    answer = client.ask("GET", f"manifests/{name}", what=what, headers={"Accept": ACCEPT})
-    data = _read(answer, MANIFEST_MAX_BYTES, what)
+    headers = {"Accept": ACCEPT}
+    answer, data = client.patiently(
+        lambda: _read(
+            client.ask("GET", f"manifests/{name}", what=what, headers=headers), MANIFEST_MAX_BYTES, what
+        )
+    )
     digest = digest_of(data)
     said = answer.headers.get("Docker-Content-Digest", "")
     expected = Digest(name) if is_digest(name) else said
@@ -195,7 +203,9 @@ def get_config(client: Client, job: FetchJob, config: Descriptor) -> Document:
         raise UserError(
             f"{what} claims {config.size} bytes, more than the {CONFIG_MAX_BYTES} that it may have"
         )
-    data = _read(client.ask("GET", f"blobs/{config.digest}", what=what), CONFIG_MAX_BYTES, what)
+    _, data = client.patiently(
+        lambda: _read(client.ask("GET", f"blobs/{config.digest}", what=what), CONFIG_MAX_BYTES, what)
+    )
     if digest_of(data) != config.digest:
         raise UserError(
             f"{what} has the digest {digest_of(data)}",
@@ -204,11 +214,11 @@ def get_config(client: Client, job: FetchJob, config: Descriptor) -> Document:
     return Document(digest=config.digest, media_type=config.media_type, data=data)
 
 
-def _read(answer: Answer, most: int, what: str) -> bytes:
+def _read(answer: Answer, most: int, what: str) -> tuple[Answer, bytes]:
     if answer.length is not None and answer.length > most:
         answer.close()
         raise UserError(f"{what} claims {answer.length} bytes, more than the {most} that it may have")
-    return answer.body(most)
+    return answer, answer.body(most)
 
 
 def _what(job: FetchJob, name: str) -> str:

@@ -9,8 +9,17 @@ import msgspec
 
 from pinnace.base.errors import HostError
 from pinnace.image.jobs import PackResult, Report, open_archive
-from pinnace.image.pack import pack
-from pinnace.image.streams import CHUNK, Digester, Inflow, Outflow, compression_of_start, write_all
+from pinnace.image.recipe import pack_layer
+from pinnace.image.streams import (
+    CHUNK,
+    MAGIC_BYTES,
+    ArchiveFile,
+    Digester,
+    Inflow,
+    Outflow,
+    compression_of_start,
+    write_all,
+)
 from pinnace.image.tar_format import (
     BLOCK,
     CONTIGUOUS,
@@ -27,6 +36,9 @@ from pinnace.image.tar_read import TarReader
 from pinnace.oci.digest import Digest
 
 MEMBERS_MAX = 10_000
+INDEX_CHUNK = 1 << 16
+DOCUMENT_MAX_BYTES = 4 << 20
+DOCUMENTS_MAX_BYTES = 32 << 20
 
 
 class SaveMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +93,7 @@ def _put_member(outflow: Outflow, member: SaveMember, report: Report) -> None:
             digester.update(data)
             outflow.put(data)
 
-        pack(member.tree, put, lambda entries, size: report("saving", entries, size))
+        pack_layer(member.tree, put, lambda entries, size: report("saving", entries, size))
         if (digester.digest, digester.size) != (member.digest, member.size):
             raise HostError(
                 f"the layer {member.digest} was changed on disk: {member.tree}",
@@ -96,20 +108,24 @@ def _put_member(outflow: Outflow, member: SaveMember, report: Report) -> None:
 
 
 class ReadJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Read the archive at `source` (packed or not, a file or a pipe) into files of the empty directory `folder`."""
+    """Read the archive at `source` (packed or not, a file or a pipe).
+
+    What it holds is left where it is, if `source` is a file that isn't packed; else it goes into files of the empty
+    directory `folder`.
+    """
 
     source: str
     folder: str
 
 
 class ReadMember(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was read, and where it is now. Units: bytes."""
+    """A member, and where it is now: in `file` at `offset`, unless it is small: then `data` is all of it. Units: bytes."""
 
     name: str
     file: str
+    offset: int
     size: int
-    digest: Digest
-    compression: str
+    data: bytes | None = None
 
 
 class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,67 +137,102 @@ class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_archive(job: ReadJob, report: Report) -> ReadResult:
     """Do a `ReadJob`. No name of the archive becomes a name on the disk. Raises: TarError, HostError."""
-    members: list[ReadMember] = []
-    links: dict[str, str] = {}
     with open_archive(job.source) as file:
+        if file.is_regular:
+            start = file.read(MAGIC_BYTES)
+            file.seek(0)
+            if not compression_of_start(start):
+                chunks = _FileChunks(file)
+                return _read_members(TarReader(chunks, seekable=chunks), job, report, in_place=True)
         inflow = Inflow(file)
         try:
-            reader = TarReader(inflow)
-            for entry in reader:
-                name = "/".join(part for part in os.fsdecode(entry.name).split("/") if part not in ("", "."))
-                if len(members) + len(links) >= MEMBERS_MAX:
-                    raise TarError(f"the archive has more than {MEMBERS_MAX} members: it is no image archive")
-                if entry.kind in (REGULAR, CONTIGUOUS):
-                    members.append(_read_member(reader, name, entry, f"{job.folder}/{len(members)}"))
-                elif entry.kind == SYMLINK:
-                    links[name] = os.fsdecode(entry.link)
-                elif entry.kind == LINK:
-                    links[name] = os.path.relpath("/" + os.fsdecode(entry.link), "/" + os.path.dirname(name))
-                elif entry.kind != DIRECTORY:
-                    raise TarError(f"the archive's member {show(entry.name)} is neither a file nor a link")
-                report("reading", len(members), reader.position)
+            result = _read_members(TarReader(inflow), job, report, in_place=False)
             inflow.drain()
         finally:
             inflow.close()
+    return result
+
+
+class _FileChunks:
+    """Pieces of a file for a reader that jumps."""
+
+    def __init__(self, file: ArchiveFile) -> None:
+        self._file = file
+
+    def chunk(self) -> bytes:
+        return self._file.read(INDEX_CHUNK)
+
+    def skip(self, size: int) -> None:
+        self._file.seek(self._file.tell() + size)
+
+
+def _read_members(reader: TarReader, job: ReadJob, report: Report, *, in_place: bool) -> ReadResult:
+    members: list[ReadMember] = []
+    links: dict[str, str] = {}
+    small = 0
+    for entry in reader:
+        name = "/".join(part for part in os.fsdecode(entry.name).split("/") if part not in ("", "."))
+        if len(members) + len(links) >= MEMBERS_MAX:
+            raise TarError(f"the archive has more than {MEMBERS_MAX} members: it is no image archive")
+        if entry.kind in (REGULAR, CONTIGUOUS):
+            if entry.sparse is not None:
+                raise TarError(f"the archive's member {show(entry.name)} is sparse: it is no image archive")
+            data = None
+            offset = reader.position
+            file = job.source
+            if entry.size <= DOCUMENT_MAX_BYTES and small + entry.size <= DOCUMENTS_MAX_BYTES:
+                data = reader.read()
+            if not in_place:
+                file, offset = f"{job.folder}/{len(members)}", 0
+                _keep_member(reader, name, entry, file, data)
+            if data is not None and not data.lstrip().startswith((b"{", b"[")):
+                data = None  # no document, but a small layer
+            small += len(data or b"")
+            members.append(ReadMember(name=name, file=file, offset=offset, size=entry.size, data=data))
+        elif entry.kind == SYMLINK:
+            links[name] = os.fsdecode(entry.link)
+        elif entry.kind == LINK:
+            links[name] = os.path.relpath("/" + os.fsdecode(entry.link), "/" + os.path.dirname(name))
+        elif entry.kind != DIRECTORY:
+            raise TarError(f"the archive's member {show(entry.name)} is neither a file nor a link")
+        report("reading", len(members), reader.position)
     return ReadResult(members=tuple(members), links=links)
 
 
-def _read_member(reader: TarReader, name: str, entry: Entry, target: str) -> ReadMember:
+def _keep_member(reader: TarReader, name: str, entry: Entry, target: str, data: bytes | None) -> None:
     if entry.size > shutil.disk_usage(os.path.dirname(target)).free:
         raise HostError(
             f"no space is left for the archive's member {name} ({entry.size} bytes)", hint="free some space"
         )
-    digester = Digester()
-    start = b""
     with open(target, "xb", buffering=0) as file:
-        for piece in reader.pieces():
-            digester.update(piece)
-            start = start or bytes(piece[:6])
+        for piece in reader.pieces() if data is None else (data,):
             write_all(file.fileno(), piece)
-    return ReadMember(
-        name=name,
-        file=target,
-        size=digester.size,
-        digest=digester.digest,
-        compression=compression_of_start(start),
-    )
 
 
 class CompressJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Pack the file `source` into the new file `target`."""
+    """Pack the file `source` (of it `size` bytes from `offset`) into the new file `target`. Packed data is unpacked first."""
 
     source: str
+    offset: int = 0
+    size: int | None = None
     target: str
     compression: str
 
 
 def compress_file(job: CompressJob, report: Report) -> PackResult:
     """Do a `CompressJob`. Raises: HostError."""
-    with open(job.source, "rb") as source, open(job.target, "wb") as file:
+    with open_archive(job.source, job.offset, job.size) as source, open(job.target, "wb") as file:
+        inflow = Inflow(source)
         outflow = Outflow(file.write, compression=job.compression)
-        while data := source.read(CHUNK):
-            outflow.put(data)
-            report("packing", 0, outflow.tar.size)
+        try:
+            while data := inflow.chunk():
+                outflow.put(data)
+                report("packing", 0, outflow.tar.size)
+        except BaseException:
+            outflow.abort()
+            raise
+        finally:
+            inflow.close()
         outflow.finish()
         file.flush()
         os.fsync(file.fileno())

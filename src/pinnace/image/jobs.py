@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import io
 import os
-import threading
 from collections.abc import Callable
 
 import msgspec
 
 from pinnace.base.errors import HostError, UserError
 from pinnace.image.clamp import clamp_times
-from pinnace.image.pack import Packed, pack
-from pinnace.image.streams import Inflow, Outflow
+from pinnace.image.pack import Packed, Progress, pack
+from pinnace.image.recipe import RecipeWriter, pack_layer
+from pinnace.image.streams import ArchiveFile, Inflow, Outflow
 from pinnace.image.tar_read import TarReader
 from pinnace.image.tree import Tree
 from pinnace.image.unpack import Limits, unpack
 from pinnace.oci.digest import Digest
 
 Report = Callable[[str, int, int], None]  # what, entries, bytes
+Packer = Callable[[str, Callable[[bytes], None], Progress], Packed]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -41,20 +41,26 @@ class TreeFacts(msgspec.Struct, frozen=True, kw_only=True):
 class UnpackJob(msgspec.Struct, frozen=True, kw_only=True):
     """Unpack the archive at `source` (a file or a pipe) into the empty directory `tree`.
 
+    `offset`, `size`: where in the file it stands; without a size it is all of it.
     `parents`: trees of the layers below, top first, to look up directories that the archive does not list.
-    `own`: also compute the digest of the tree's own tar. `digests`: of the archive as it came.
+    `recipe`: a new file that will say how the archive is made of the tree. Units: bytes.
     """
 
     source: str
     tree: str
+    offset: int = 0
+    size: int | None = None
     parents: tuple[str, ...] = ()
-    own: bool = False
+    recipe: str = ""
     digests: bool = False
     limits: Limits = Limits()
 
 
 class UnpackResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `implied` counts directories that the archive does not list."""
+    """What came of it. `implied` counts directories that the archive does not list.
+
+    `cooks`: the recipe that was asked for holds; otherwise (a name stands twice in the archive) there is none.
+    """
 
     entries: int
     size: int
@@ -64,22 +70,28 @@ class UnpackResult(msgspec.Struct, frozen=True, kw_only=True):
     tar_size: int = 0
     blob_digest: Digest | None = None
     blob_size: int = 0
-    own: TreeFacts | None = None
+    cooks: bool = False
 
 
 def unpack_archive(job: UnpackJob, report: Report) -> UnpackResult:
     """Do an `UnpackJob`. Raises: TarError, HostError; the tree is then of no use."""
     os.umask(0)  # the process is ours alone, and modes come from the archive
-    with open_archive(job.source) as file, Tree(job.tree, job.parents) as tree:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open_archive(job.source, job.offset, job.size))
+        tree = stack.enter_context(Tree(job.tree, job.parents))
+        recipe = None
+        if job.recipe:
+            recipe = RecipeWriter(stack.enter_context(open(job.recipe, "xb")))
         inflow = Inflow(file, digest_blob=job.digests, digest_tar=job.digests)
-        try:
-            done = unpack(
-                TarReader(inflow), tree, job.limits, lambda entries, size: report("unpacking", entries, size)
-            )
-            inflow.drain()
-        finally:
-            inflow.close()
-        own = _seal_and_write_back(job.tree, report) if job.own else None
+        stack.callback(inflow.close)
+        reader = TarReader(inflow, tape=recipe.raw if recipe else None)
+        done = unpack(
+            reader, tree, job.limits, lambda entries, size: report("unpacking", entries, size), recipe
+        )
+        reader.drain()
+        inflow.drain()
+        if recipe is not None:
+            recipe.close()
         return UnpackResult(
             entries=done.entries,
             size=done.size,
@@ -89,7 +101,7 @@ def unpack_archive(job: UnpackJob, report: Report) -> UnpackResult:
             tar_size=inflow.tar.size if inflow.tar else 0,
             blob_digest=inflow.blob.digest if inflow.blob else None,
             blob_size=inflow.blob.size if inflow.blob else 0,
-            own=own,
+            cooks=recipe is not None and not recipe.spoiled,
         )
 
 
@@ -105,14 +117,14 @@ def seal(job: SealJob, report: Report) -> TreeFacts:
     if job.newest_s is not None:
         clamp_times(job.tree, job.newest_s)
     outflow = Outflow()
-    packed = _pack_into(outflow, job.tree, "digesting", report)
+    packed = _pack_into(outflow, job.tree, "digesting", report, pack)
     return TreeFacts(
         diff_id=outflow.tar.digest, tar_size=outflow.tar.size, entries=packed.entries, size=packed.size
     )
 
 
 class PackJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Write the tar of `tree` to the new file `target`, packed with "", "gzip" or "zstd"."""
+    """Write the tar of the layer `tree` to the new file `target`, packed with "", "gzip" or "zstd"."""
 
     tree: str
     target: str
@@ -132,7 +144,7 @@ def pack_tree(job: PackJob, report: Report) -> PackResult:
     """Do a `PackJob`. Raises: HostError when the tree does not have the diff id that it should have."""
     with open(job.target, "wb") as file:
         outflow = Outflow(file.write, compression=job.compression)
-        _pack_into(outflow, job.tree, "packing", report)
+        _pack_into(outflow, job.tree, "packing", report, pack_layer)
         file.flush()
         os.fsync(file.fileno())
     if job.expected is not None and outflow.tar.digest != job.expected:
@@ -173,23 +185,9 @@ def sync_file_system(path: str) -> None:
         os.close(fd)
 
 
-def _seal_and_write_back(tree: str, report: Report) -> TreeFacts:
-    """Digest a fresh tree while the disk already takes it; whether that went well is asked before the layer counts."""
-    writeback = threading.Thread(target=_sync_quietly, args=(tree,), name="writeback", daemon=True)
-    writeback.start()
-    facts = seal(SealJob(tree=tree), report)
-    writeback.join()
-    return facts
-
-
-def _sync_quietly(path: str) -> None:
-    with contextlib.suppress(HostError, OSError):
-        sync_file_system(path)
-
-
-def _pack_into(outflow: Outflow, tree: str, what: str, report: Report) -> Packed:
+def _pack_into(outflow: Outflow, tree: str, what: str, report: Report, packer: Packer) -> Packed:
     try:
-        packed = pack(tree, outflow.put, lambda entries, size: report(what, entries, size))
+        packed = packer(tree, outflow.put, lambda entries, size: report(what, entries, size))
     except BaseException:
         outflow.abort()
         raise
@@ -197,9 +195,9 @@ def _pack_into(outflow: Outflow, tree: str, what: str, report: Report) -> Packed
     return packed
 
 
-def open_archive(path: str) -> io.FileIO:
-    """Open an archive for reading. Raises: UserError."""
+def open_archive(path: str, offset: int = 0, size: int | None = None) -> ArchiveFile:
+    """Open an archive, or a part of a file, for reading. Raises: UserError."""
     try:
-        return io.FileIO(path, "r")
+        return ArchiveFile(path, offset, size)
     except OSError as error:
         raise UserError(f"the archive {path} can't be read: {error.strerror}") from error

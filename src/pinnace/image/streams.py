@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import io
 import lzma
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable
+from types import TracebackType
 from typing import IO, Protocol, cast
 
 import zstandard
@@ -68,6 +71,40 @@ class Digester:
     @property
     def digest(self) -> Digest:
         return Digest("sha256:" + self._hash.hexdigest())
+
+
+class ArchiveFile:
+    """A file, or a part of it. Raises: OSError. Units: bytes."""
+
+    def __init__(self, path: str, offset: int = 0, size: int | None = None) -> None:
+        self._file = io.FileIO(path, "r")
+        if offset:
+            self._file.seek(offset)
+        self._left = size
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size if self._left is None else min(size, self._left)) or b""
+        if self._left is not None:
+            self._left -= len(data)
+        return data
+
+    @property
+    def is_regular(self) -> bool:
+        return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def __enter__(self) -> ArchiveFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 class _Watched:
@@ -157,14 +194,18 @@ class Inflow:
         self._file = _Watched(file, self.blob)
         self._chunks: queue.Queue[bytes | BaseException] = queue.Queue(QUEUED_CHUNKS)
         self._stopped = threading.Event()
+        self._ended = False
         self._thread = threading.Thread(target=self._read, name="inflow", daemon=True)
         self._thread.start()
 
     def chunk(self) -> bytes:
         """Return the next bytes; empty at the end. Raises: TarError when the packed data is damaged."""
+        if self._ended:
+            return b""
         item = self._chunks.get()
         if isinstance(item, BaseException):
             raise item
+        self._ended = not item
         return item
 
     def drain(self) -> None:

@@ -6,7 +6,7 @@ Invariant: it holds at most one extended header (bounded) and one chunk; whoever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from pinnace.image.tar_format import (
@@ -40,11 +40,27 @@ class Chunks(Protocol):
     def chunk(self) -> bytes: ...
 
 
-class TarReader:
-    """Iterates over the entries of a stream. Raises: TarError where the stream is damaged or ends too early."""
+class Seekable(Chunks, Protocol):
+    def skip(self, size: int) -> None: ...
 
-    def __init__(self, chunks: Chunks) -> None:
+
+class TarReader:
+    """Iterates over the entries of a stream. Raises: TarError where the stream is damaged or ends too early.
+
+    `tape` gets all bytes of the stream but those that `read` and `pieces` give out. With `seekable` chunks, contents that
+    nobody reads are jumped over.
+    """
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        *,
+        tape: Callable[[bytes | memoryview], None] | None = None,
+        seekable: Seekable | None = None,
+    ) -> None:
         self._chunks = chunks
+        self._tape = tape
+        self._seekable = seekable
         self._chunk = b""
         self._at = 0
         self._before = 0  # bytes in the chunks before this one
@@ -112,14 +128,39 @@ class TarReader:
 
     def skip(self) -> None:
         """Go behind the entry's data and padding."""
-        for _ in self.pieces():
-            pass
+        if self._left and self._seekable is not None:
+            self._jump()
+        for piece in self.pieces() if self._left else ():
+            if self._tape is not None:
+                self._tape(piece)
         if self._padding:
-            self._take(self._padding)
+            self._take_taped(self._padding)
             self._padding = 0
+
+    def drain(self) -> None:
+        """Read what stands behind the end of the archive."""
+        while True:
+            rest = memoryview(self._chunk)[self._at :]
+            self._at = len(self._chunk)
+            if self._tape is not None:
+                self._tape(rest)
+            if not self._refill(may_end=True):
+                return
+
+    def _jump(self) -> None:
+        """Go behind the rest of the entry's data without reading it."""
+        here = min(self._left, len(self._chunk) - self._at)
+        self._at += here
+        left, self._left = self._left - here, 0
+        if left and self._seekable is not None:
+            self._before += len(self._chunk) + left
+            self._chunk, self._at = b"", 0
+            self._seekable.skip(left)
 
     def _header_block(self) -> bytes | None:
         block = self._take(BLOCK, may_end=True)
+        if self._tape is not None and block is not None:
+            self._tape(block)
         # One block of zeros ends an archive (two should); an archive without any just ends.
         return None if block is None or block == ZERO_BLOCK else block
 
@@ -128,7 +169,8 @@ class TarReader:
             raise TarError(
                 f"the archive has an extended header of {entry.size} bytes, more than {EXTENDED_MAX_BYTES}"
             )
-        data = self.read()
+        left, self._left = self._left, 0
+        data = self._take_taped(left)
         self.skip()
         return data
 
@@ -138,7 +180,7 @@ class TarReader:
         numbers = parse_old_sparse(block, 386, 4)
         extended = block[482]
         while extended:
-            block = self._take(BLOCK)
+            block = self._take_taped(BLOCK)
             numbers += parse_old_sparse(block, 0, 21)
             if len(numbers) * 12 > SPARSE_MAX_BYTES:
                 raise TarError(f"the archive's entry {show(entry.name)} has a sparse map that is too large")
@@ -152,13 +194,19 @@ class TarReader:
         while wanted is None or text.count(b"\n") < wanted:
             if len(text) > SPARSE_MAX_BYTES or self._left < BLOCK:
                 raise TarError(f"the archive's entry {show(entry.name)} has a damaged sparse map")
-            text += self._take(BLOCK)
+            text += self._take_taped(BLOCK)
             self._left -= BLOCK
             if wanted is None and b"\n" in text:
                 wanted = 1 + 2 * _line_number(text.split(b"\n", 1)[0])
         lines = text.split(b"\n")[1:wanted]
         entry.sparse = pairs([_line_number(line) for line in lines])
         entry.size = self._left
+
+    def _take_taped(self, size: int) -> bytes:
+        data = self._take(size)
+        if self._tape is not None:
+            self._tape(data)
+        return data
 
     def _take(self, size: int, *, may_end: bool = False) -> bytes:
         end = self._at + size

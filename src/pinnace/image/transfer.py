@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -30,8 +29,6 @@ from pinnace.oci.digest import Digest, chain_ids
 from pinnace.oci.manifest import Descriptor
 from pinnace.oci.media_types import OCI_LAYER
 from pinnace.oci.reference import Reference
-
-DOCUMENT_MAX_BYTES = 4 << 20
 
 
 class Loaded:
@@ -94,11 +91,11 @@ class Transfer:
             job = archive_jobs.ReadJob(source=name, folder=str(folder))
             result = await self._workers.call(archive_jobs.read_archive, job, on_progress)
             members = {member.name: member for member in result.members}
-            documents = await uninterrupted(_read_documents, result.members)
+            documents = {one.name: one.data for one in result.members if one.data is not None}
             wanted = parse_platform(platform, host_architecture())
             loaded = []
             for found in find_images(documents, wanted):
-                data = await uninterrupted(Path(_find(members, result.links, found.config).file).read_bytes)
+                data = _find(members, result.links, found.config).data or b""
                 config = decode_config(data, where=f"the archive's {found.config}")
                 if not platform or is_for(config, wanted):
                     loaded.append(
@@ -141,10 +138,10 @@ class Transfer:
         return await self._ingest.unpack_file(
             jobs.UnpackJob(
                 source=member.file,
+                offset=member.offset,
+                size=member.size,
                 tree="",
                 parents=tuple(str(self._layers.tree(layer)) for layer in reversed(below)),
-                own=True,
-                digests=True,
             ),
             diff_id,
             chain_id,
@@ -165,15 +162,6 @@ class Transfer:
         return SaveMember(
             name=blob_name(blob.digest), size=blob.size, file=str(self._blobs.path(blob.digest))
         )
-
-
-def _read_documents(members: Sequence[ReadMember]) -> dict[str, bytes]:
-    """Return the members that may be JSON."""
-    return {
-        member.name: Path(member.file).read_bytes()
-        for member in members
-        if member.size <= DOCUMENT_MAX_BYTES and not member.name.endswith(".tar")
-    }
 
 
 def _find(members: dict[str, ReadMember], links: dict[str, str], name: str) -> ReadMember:

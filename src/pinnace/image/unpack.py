@@ -19,6 +19,7 @@ import msgspec
 from pinnace.base.errors import HostError, PinnaceError
 from pinnace.image import tar_format as tf
 from pinnace.image import whiteouts
+from pinnace.image.recipe import RecipeWriter
 from pinnace.image.streams import write_all
 from pinnace.image.tar_format import Entry, TarError, show
 from pinnace.image.tar_read import TarReader
@@ -49,16 +50,24 @@ class Unpacked:
 Progress = Callable[[int, int], None]
 
 
-def unpack(reader: TarReader, tree: Tree, limits: Limits, progress: Progress | None = None) -> Unpacked:
+def unpack(
+    reader: TarReader,
+    tree: Tree,
+    limits: Limits,
+    progress: Progress | None = None,
+    recipe: RecipeWriter | None = None,
+) -> Unpacked:
     """Make all entries in `tree`. `progress` is called with (entries, bytes read) now and then.
 
+    `recipe`, if it is the reader's tape, is told which contents became which files.
     Raises: TarError (the archive's fault), HostError (the machine's).
     """
-    return _Unpacker(reader, tree, limits).run(progress)
+    return _Unpacker(reader, tree, limits, recipe).run(progress)
 
 
 class _Unpacker:
-    def __init__(self, reader: TarReader, tree: Tree, limits: Limits) -> None:
+    def __init__(self, reader: TarReader, tree: Tree, limits: Limits, recipe: RecipeWriter | None) -> None:
+        self._recipe = recipe
         self._reader = reader
         self._tree = tree
         self._limits = limits
@@ -132,6 +141,8 @@ class _Unpacker:
             else:
                 for piece in self._reader.pieces():
                     write_all(fd, piece)
+            if self._recipe is not None and entry.sparse is None:
+                self._recipe.contents(path, entry.size)
             if entry.uid or entry.gid:
                 os.fchown(fd, entry.uid, entry.gid)
                 if entry.mode & 0o6000:
@@ -157,11 +168,17 @@ class _Unpacker:
         """Remove what an entry replaces; return a descriptor of the directory that the caller closes."""
         keep = os.dup(parent)
         try:
-            self._tree.remove(parent, name)
+            self._remove(parent, name)
         except BaseException:
             os.close(keep)
             raise
         return keep
+
+    def _remove(self, parent: int, name: bytes) -> None:
+        """Remove what an entry replaces. What it held is gone, so that no recipe can name it."""
+        self._tree.remove(parent, name)
+        if self._recipe is not None:
+            self._recipe.spoiled = True
 
     def _fill_sparse(self, entry: Entry, fd: int) -> None:
         os.ftruncate(fd, entry.real_size)
@@ -169,6 +186,8 @@ class _Unpacker:
             os.lseek(fd, offset, os.SEEK_SET)
             for piece in self._reader.pieces(length):
                 write_all(fd, piece)
+                if self._recipe is not None:
+                    self._recipe.raw(piece)
 
     def _link(self, entry: Entry, path: bytes, parent: int, name: bytes) -> None:
         target = clean_path(entry.link)
@@ -182,7 +201,7 @@ class _Unpacker:
             try:
                 os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
             except FileExistsError:
-                self._tree.remove(parent, name)
+                self._remove(parent, name)
                 source, source_name = self._tree.locate(target)
                 os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
@@ -218,7 +237,7 @@ class _Unpacker:
             try:
                 make(keep)
             except FileExistsError:
-                self._tree.remove(parent, name)
+                self._remove(parent, name)
                 make(keep)
             if entry.uid or entry.gid:
                 os.chown(name, entry.uid, entry.gid, dir_fd=keep, follow_symlinks=False)

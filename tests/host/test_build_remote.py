@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import socket
 import subprocess
 import tarfile
@@ -201,6 +202,60 @@ async def test_download_goes_through_the_proxy_that_the_build_was_given(world: B
             build_args={"HTTP_PROXY": web.url, "NO_PROXY": "example.invalid"},
             no_cache=True,
         )
+
+
+async def test_server_must_have_a_certificate_that_this_host_trusts(world: BuildWorld, web: Web) -> None:
+    web.pages["/f"] = Page(b"safe")
+    authority = web.use_tls(world.instance.root)
+    with pytest.raises(HostError, match="certificate can't be verified") as caught:
+        await world.build(f"FROM scratch\nADD {web.url}/f /f\n")
+    assert "update-ca-certificates" in caught.value.hint
+    shutil.copy(authority, world.ca_bundle)
+    await world.build(f"FROM scratch\nADD {web.url}/f /f\n")
+    if os.path.exists(GIT_HTTP_BACKEND):
+        web.git_root = world.instance.root / "git"
+        Repository(web.git_root / "x.git").commit({"a": "1"})
+        await world.build(f"FROM scratch\nADD {web.url}/git/x.git /src\n")
+        assert world.read("/src/a") == "1"
+
+
+async def test_build_that_is_ended_ends_its_download_and_its_clone(world: BuildWorld, web: Web) -> None:
+    began = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow() -> Iterator[bytes]:
+        yield b"some"
+        loop.call_soon_threadsafe(began.set)
+        web.stopped.wait(20)
+
+    web.pages["/slow"] = web.pages["/git/x.git/info/refs"] = Page(slow)
+    for path in ("slow", "git/x.git"):
+        began.clear()
+        building = asyncio.create_task(world.build(f"FROM scratch\nADD {web.url}/{path} /f\n"))
+        await began.wait()
+        building.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await building
+    remote = world.instance.home / "build" / "remote"
+    assert list(remote.rglob("*.data")) == []
+
+
+async def test_slow_server_does_not_hold_up_other_builds(world: BuildWorld, web: Web) -> None:
+    def slow() -> Iterator[bytes]:
+        yield b"some"
+        web.stopped.wait(20)
+
+    web.pages["/slow"] = Page(slow)
+    waiting = [
+        asyncio.create_task(world.build(f"FROM scratch\nADD {web.url}/slow?{n} /f\n", file=f"D{n}"))
+        for n in range(5)
+    ]
+    while len(web.asked) < 4:  # noqa: ASYNC110 (requests have no event)
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(world.build("FROM scratch\nCOPY f /f\n", {"f": "1"}), 10)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_one_add_takes_local_and_fetched_files_in_order(world: BuildWorld, web: Web) -> None:

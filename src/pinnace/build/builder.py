@@ -40,10 +40,12 @@ from pinnace.build.steps import BuildPlan
 from pinnace.build.undo import finished
 from pinnace.build.watch import Watch
 from pinnace.image.store import ImageStore
+from pinnace.image.workers import Workers
 from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.sandboxes import Sandboxes
 
 ALL = Bounds(every=True)
+FETCHERS = 4  # processes that wait for the network; those of the image store are for work
 
 
 class Builder:
@@ -75,8 +77,9 @@ class Builder:
         self.exports = Exports(chance)
         self._tasks = Tasks("build")
         self._keeper = CacheKeeper(images, self._cache, self.cache_mounts, clock, home, rules)
-        self.uploads = Uploads(self._work, images.workers, chance)
-        self._remote = RemoteFiles(home / "build" / "remote", images.workers, chance, find_ca_bundle)
+        self._fetchers = Workers(limit=FETCHERS)
+        self.uploads = Uploads(self._work, self._fetchers, chance)
+        self._remote = RemoteFiles(home / "build" / "remote", self._fetchers, chance, find_ca_bundle)
         self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files, self.exports)
 
     async def start(self) -> None:
@@ -112,6 +115,8 @@ class Builder:
     async def close(self) -> None:
         """End what goes on in the background."""
         await self._tasks.close()
+        await self.uploads.close()
+        await self._fetchers.close()
 
     async def build(self, request: BuildRequest, tell: Tell) -> Built:
         """Build, name and return the image. Raises: UserError (with the Dockerfile's line), ApiError, HostError."""
@@ -124,7 +129,7 @@ class Builder:
             tell,
             self._images,
             self._shared.files,
-            f"{request.context}\0{request.dockerfile}",
+            f"{request.context}\0{request.dockerfile}\0{request.source.address}",
             no_cache=request.no_cache,
         )
         epoch = request.options.epoch

@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace as replace_access
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -73,6 +74,7 @@ class Fetching:
         )
         self._locks = KeyedLocks()
         self._kept: dict[HttpSource, Kept] = {}
+        self._raw: dict[str, Path] = {}
         self._commits: dict[GitSource, str] = {}
         self._trees: dict[GitSource, Path] = {}
 
@@ -81,21 +83,32 @@ class Fetching:
         source = replace(source, unpack=False)
         async with self._locks.hold(source):
             if source not in self._kept:
-                bundle = await asyncio.to_thread(self._files.find_ca_bundle)
-                self._kept[source] = await self._files.http.fetch(
-                    source, self._access.proxies, "" if bundle is None else str(bundle), on_bytes
-                )
+                access = await self._find_access()
+                kept = await self._files.http.fetch(source, access.proxies, access.ca_bundle, on_bytes)
+                self._raw[kept.file] = await self._files.http.link(kept, self._new_place(), "file") / "file"
+                self._kept[source] = kept
             return self._kept[source]
 
     async def folder_of(self, kept: Kept, name: str) -> Path:
-        """Return a folder that holds just this file, under a name. Raises: UserError."""
-        return await self._files.http.link(kept, self._new_place(), name)
+        """Return a folder that holds just this file, which this build has fetched, under a name."""
+        place = self._new_place()
+
+        def make() -> None:
+            place.mkdir()
+            os.link(self._raw[kept.file], place / name)
+
+        await asyncio.to_thread(make)
+        return place
+
+    async def _find_access(self) -> Access:
+        bundle = await asyncio.to_thread(self._files.find_ca_bundle)
+        return replace_access(self._access, ca_bundle="" if bundle is None else str(bundle))
 
     async def find_commit(self, source: GitSource) -> str:
         """Return the commit that an address means. Raises: UserError, HostError."""
         async with self._locks.hold(source):
             if source not in self._commits:
-                self._commits[source] = await self._files.git.find_commit(source, self._access)
+                self._commits[source] = await self._files.git.find_commit(source, await self._find_access())
             return self._commits[source]
 
     async def check_out(self, source: GitSource) -> Path:
@@ -103,8 +116,9 @@ class Fetching:
         commit = await self.find_commit(source)
         async with self._locks.hold(source):
             if source not in self._trees:
+                access = await self._find_access()
                 self._trees[source] = await self._files.git.check_out(
-                    source, commit, self._new_place(), self._access
+                    source, commit, self._new_place(), access
                 )
             return self._trees[source]
 

@@ -9,7 +9,6 @@ that one commit always makes one layer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import shutil
@@ -39,6 +38,7 @@ from pinnace.build.remote.git_words import (
     render_login,
     show,
 )
+from pinnace.build.remote.places import list_folders
 from pinnace.image.workers import Workers
 
 ASK_TIMEOUT_S = 120.0
@@ -50,12 +50,13 @@ HINT = "apt-get install git; repositories are fetched with it"
 class Access:
     """How a build reaches servers: proxies by scheme ("no": hosts without one), the agent for ssh ("" for none).
 
-    `headers` log in over HTTP, by host; "" is for any.
+    `headers` log in over HTTP, by host; "" is for any. `ca_bundle` "" is what git takes by itself.
     """
 
     proxies: Mapping[str, str]
     agent: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_bundle: str = ""
 
 
 class GitFiles:
@@ -84,7 +85,7 @@ class GitFiles:
         """Return the commit that begins with what was written as a ref: that needs all that the repository has."""
         if len(source.ref) < 7 or any(char not in "0123456789abcdef" for char in source.ref):
             raise missing_ref(source)
-        async with self._locks.hold(source.url):
+        async with self._locks.hold(self._place(source)):
             bare = await self._bare(source, git)
             await git.run(*_all_refs(bare, source), timeout_s=FETCH_TIMEOUT_S)
             done = await git.try_run(
@@ -102,7 +103,7 @@ class GitFiles:
         Raises: UserError, HostError.
         """
         git = await self._git(source, access)
-        async with self._locks.hold(source.url):
+        async with self._locks.hold(self._place(source)):
             bare = await self._bare(source, git)
             await self._fetch(source, commit, bare, git)
             await git.run("init", "-q", "--template=", str(target))
@@ -168,19 +169,27 @@ class GitFiles:
         places = await asyncio.to_thread(_make_places, self._folder, access.agent)
         path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         environment = render_environment(source, places, access.proxies, path)
+        environment |= {"GIT_SSL_CAINFO": access.ca_bundle} if access.ca_bundle else {}
         return _Git((program,), environment | render_login(source, access.headers), source)
 
     async def _bare(self, source: GitSource, git: _Git) -> Path:
-        place = self._folder / "repositories" / hashlib.sha256(source.url.encode()).hexdigest()[:32]
+        place = self._place(source)
         if not await asyncio.to_thread((place / "HEAD").is_file):
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
             await git.run("init", "-q", "--bare", "--template=", str(place))
         await asyncio.to_thread(os.utime, place)
         return place
 
+    def _place(self, source: GitSource) -> Path:
+        return self._folder / "repositories" / hashlib.sha256(source.url.encode()).hexdigest()[:32]
+
     async def prune(self, before_s: float | None = None) -> int:
         """Remove repositories that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
-        return await asyncio.to_thread(_prune, self._folder / "repositories", before_s)
+        freed = 0
+        for place in await asyncio.to_thread(list_folders, self._folder / "repositories"):
+            async with self._locks.hold(place):
+                freed += await asyncio.to_thread(_prune, place, before_s)
+        return freed
 
 
 class _Git:
@@ -249,13 +258,11 @@ def _find_folder(source: GitSource, root: Path) -> Path:
     return found
 
 
-def _prune(folder: Path, before_s: float | None) -> int:
-    freed = 0
-    with contextlib.suppress(FileNotFoundError):
-        for place in folder.iterdir():
-            if before_s is None or place.stat().st_mtime < before_s:
-                freed += sum(path.lstat().st_size for path in place.rglob("*"))
-                shutil.rmtree(place, ignore_errors=True)
+def _prune(place: Path, before_s: float | None) -> int:
+    if not place.is_dir() or (before_s is not None and place.stat().st_mtime >= before_s):
+        return 0
+    freed = sum(path.lstat().st_size for path in place.rglob("*"))
+    shutil.rmtree(place, ignore_errors=True)
     return freed
 
 

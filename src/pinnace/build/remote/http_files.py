@@ -22,6 +22,7 @@ from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
 from pinnace.build.remote.addresses import HttpSource, hide_secrets
 from pinnace.build.remote.download import Downloaded, DownloadJob, download
+from pinnace.build.remote.places import list_folders
 from pinnace.image.workers import Workers
 
 KEPT_BYTES = 4 << 30  # of all files together; the ones that nobody asked for longest go first
@@ -57,10 +58,11 @@ class HttpFiles:
         self, source: HttpSource, proxies: Mapping[str, str], ca_bundle: str, on_bytes: OnBytes | None = None
     ) -> Kept:
         """Return the file behind a URL, downloaded now if it has changed. Raises: UserError, HostError."""
-        place = self._folder / hashlib.sha256(source.url.encode()).hexdigest()[:32]
-        async with self._locks.hold(source.url):
+        place = self._place(source.url)
+        async with self._locks.hold(place):
             known = await asyncio.to_thread(_load, place, source.url)
             if known is not None and source.checksum == f"sha256:{known.digest}":
+                await asyncio.to_thread(os.utime, place)
                 return known  # what is asked for is here, whatever the server has now
             conditional = known if known is not None and not source.checksum else None
             target = f"{self._chance.hex(16)}.data"
@@ -83,13 +85,13 @@ class HttpFiles:
                 await asyncio.to_thread((place / target).unlink, missing_ok=True)
                 raise
             if done.is_unchanged and conditional is not None:
-                await asyncio.to_thread(os.utime, place / "kept.json")
+                await asyncio.to_thread(os.utime, place)
                 return conditional
             return await asyncio.to_thread(_store, place, source.url, target, done)
 
     async def link(self, kept: Kept, folder: Path, name: str) -> Path:
         """Make a folder that holds just this file, under a name; return it. Raises: UserError when it is gone meanwhile."""
-        place = self._folder / hashlib.sha256(kept.url.encode()).hexdigest()[:32] / kept.file
+        place = self._place(kept.url) / kept.file
 
         def make() -> Path:
             folder.mkdir(parents=True)
@@ -105,7 +107,14 @@ class HttpFiles:
 
     async def prune(self, before_s: float | None = None) -> int:
         """Remove files that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
-        return await asyncio.to_thread(_prune, self._folder, before_s)
+        freed = 0
+        for place in await asyncio.to_thread(list_folders, self._folder):
+            async with self._locks.hold(place):
+                freed += await asyncio.to_thread(_prune, place, before_s)
+        return freed
+
+    def _place(self, url: str) -> Path:
+        return self._folder / hashlib.sha256(url.encode()).hexdigest()[:32]
 
 
 def _load(place: Path, url: str) -> Kept | None:
@@ -151,20 +160,24 @@ def _trim(folder: Path, keep: Path) -> None:
 def _all(folder: Path) -> list[tuple[float, int, Path]]:
     """Return when each place was last asked for, and how large it is."""
     found = []
-    with contextlib.suppress(FileNotFoundError):
-        for place in folder.iterdir():
-            with contextlib.suppress(OSError):
-                size = sum(path.lstat().st_size for path in place.iterdir())
-                found.append(
-                    (max(path.lstat().st_mtime for path in (place, *place.glob("kept.json"))), size, place)
-                )
+    for place in list_folders(folder):
+        with contextlib.suppress(OSError):
+            found.append((*_look(place), place))
     return found
 
 
-def _prune(folder: Path, before_s: float | None) -> int:
-    freed = 0
-    for used, size, place in _all(folder):
-        if before_s is None or used < before_s:
-            shutil.rmtree(place, ignore_errors=True)
-            freed += size
-    return freed
+def _look(place: Path) -> tuple[float, int]:
+    """Return when a place was last asked for, and its size. Raises: OSError."""
+    infos = [path.lstat() for path in (place, *place.iterdir())]
+    return infos[0].st_mtime, sum(info.st_size for info in infos[1:])
+
+
+def _prune(place: Path, before_s: float | None) -> int:
+    try:
+        used, size = _look(place)
+    except OSError:
+        return 0
+    if before_s is not None and used >= before_s:
+        return 0
+    shutil.rmtree(place, ignore_errors=True)
+    return size

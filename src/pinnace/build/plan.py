@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from pinnace.base.errors import ApiError, HostError, UserError
+from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.build import steps
 from pinnace.build.epoch import EPOCH_ARG, read_epoch
 from pinnace.build.named import NamedContext, NamedContexts
@@ -228,14 +228,12 @@ class _Planner:
         """Look for an image; what its registry says about it is told with the line, and with the nearest stage's name."""
         try:
             return self._find_image(image, platform)
-        except ApiError as error:
-            near = suggest(image, [s.name for s in self._file.stages if s.name])
-            raise self.source.error(line, error.message, near or error.hint) from error
-        except UserError as error:
-            raise self.source.error(line, error.message, error.hint) from error
-        except HostError as error:
-            where = self.source.error(line, "").where
-            raise HostError(f"{where}: {error.message}", errno=error.errno, hint=error.hint) from error
+        except PinnaceError as error:
+            hint = suggest(image, [s.name for s in self._file.stages if s.name]) or error.hint
+            placed = self.source.error(line, error.message, hint)
+            if isinstance(error, HostError):
+                raise HostError(f"{placed.where}: {error.message}", errno=error.errno, hint=hint) from error
+            raise placed from error
 
     def _read_triggers(self, triggers: tuple[str, ...], stage: Stage) -> tuple[ast.Instruction, ...]:
         if not triggers:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pinnace.base.errors import UserError
+from pinnace.base.errors import ApiError, HostError, PinnaceError, Reason, UserError
 from pinnace.build.named import NamedContext, NamedContexts
 from pinnace.build.plan import DEFAULT_PATH, BuildOptions, plan_build
+from pinnace.build.platforms import Platform
 from pinnace.build.run_options import CommandRules, read_rules
 from pinnace.build.steps import BuildPlan, Configure, Copy, Inline, MakeDirectory, Run, Step
 from pinnace.dockerfile.parse import parse_dockerfile
@@ -95,7 +96,7 @@ def test_unknown_target_is_told_with_the_nearest_stage() -> None:
 def test_base_that_is_not_there_is_told_on_its_line_with_what_to_do() -> None:
     error = refusal("ARG X\nFROM ghost:v1\n")
     assert error.where == "Dockerfile:2: FROM ghost:v1"
-    assert error.message == "base image 'ghost:v1' is not in the local store"
+    assert error.message == "base image 'ghost:v1' was not found"
     assert "pinnace import FILE ghost:v1" in error.hint
 
 
@@ -121,7 +122,7 @@ def test_copying_from_itself_from_a_later_stage_and_from_nowhere_is_refused() ->
         in refusal("FROM bare AS a\nCOPY --from=b /x /x\nFROM bare AS b\n", "a").message
     )
     error = refusal("FROM bare AS builder\nFROM bare\nCOPY --from=biulder /x /x\n")
-    assert error.message == "--from=biulder: there is no stage and no local image of that name"
+    assert error.message == "--from=biulder: there is no stage and no image of that name"
     assert error.hint == "did you mean builder?"
 
 
@@ -136,11 +137,84 @@ def test_platform_may_be_named_when_it_is_this_machine(platform: str) -> None:
     assert plan(f"FROM --platform={platform} bare\n").stages[0].base == "bare"
 
 
-def test_other_platform_is_refused() -> None:
-    assert (
-        refusal("FROM --platform=linux/arm64 bare\n").message
-        == "--platform=linux/arm64 can't be built on linux/amd64"
+class Asked:
+    """Notes which images are asked for; the registry refuses those that aren't there."""
+
+    def __init__(self, error: PinnaceError | None = None) -> None:
+        self.keys: list[str] = []
+        self.error = error
+
+    def __call__(self, name: str, platform: Platform) -> ImageConfig | None:
+        self.keys.append(f"{name} for {platform}")
+        if name not in IMAGES and self.error is not None:
+            raise self.error
+        return IMAGES.get(name)
+
+    def plan(self, text: str, platform: str = "") -> BuildPlan:
+        return plan_build(parse_dockerfile(text), BuildOptions(platform=platform), self)
+
+
+CROSS = """
+FROM --platform=$BUILDPLATFORM bare AS tools
+ARG TARGETPLATFORM TARGETARCH TARGETVARIANT BUILDPLATFORM
+RUN x
+FROM bare AS runtime
+ARG TARGETOS
+RUN y
+COPY --from=tools /x /x
+COPY --from=base /x /x
+FROM runtime
+RUN z
+"""
+
+
+def test_stages_of_a_cross_build_have_platforms_of_their_own() -> None:
+    asked = Asked()
+    built = asked.plan(CROSS, "linux/arm/v6")
+    assert [stage.platform for stage in built.stages] == ["linux/amd64", "linux/arm/v6", "linux/arm/v6"]
+    assert set(asked.keys) == {"bare for linux/amd64", "bare for linux/arm/v6", "base for linux/arm/v6"}
+    runs = {
+        planned.step.argv[-1]: planned.step
+        for stage in built.stages
+        for planned in stage.steps
+        if isinstance(planned.step, Run)
+    }
+    assert [runs[name].platform for name in "xyz"] == ["", "linux/arm/v6", "linux/arm/v6"]
+    assert runs["x"].env == (
+        "TARGETPLATFORM=linux/arm/v6",
+        "TARGETARCH=arm",
+        "TARGETVARIANT=v6",
+        "BUILDPLATFORM=linux/amd64",
+        PATH,
     )
+
+
+def test_platform_that_makes_no_sense_is_refused_on_its_line() -> None:
+    error = refusal("FROM --platform=windows/amd64 bare\n")
+    assert error.message.startswith("--platform=windows/amd64: ")
+    assert error.where == "Dockerfile:1: FROM --platform=windows/amd64 bare"
+
+
+def test_only_images_of_needed_stages_are_asked_for() -> None:
+    asked = Asked()
+    asked.plan("FROM ghost AS unused\nRUN x\nFROM bare\n")
+    assert asked.keys == ["bare for linux/amd64"]
+
+
+def test_refusal_of_a_registry_is_told_on_the_line_with_the_nearest_stage() -> None:
+    asked = Asked(ApiError(Reason.NOT_FOUND, "manifest unknown", hint="is the tag right?"))
+    with pytest.raises(UserError) as caught:
+        asked.plan("FROM bare AS builder\nFROM biulder\n")
+    assert (caught.value.message, caught.value.hint) == ("manifest unknown", "did you mean builder?")
+    assert caught.value.where == "Dockerfile:2: FROM biulder"
+    with pytest.raises(UserError) as caught:
+        asked.plan("FROM bare\nCOPY --from=elsewhere/x:1 /a /a\n")
+    assert (caught.value.hint, caught.value.where[:12]) == ("is the tag right?", "Dockerfile:2")
+    with pytest.raises(HostError, match="Dockerfile:1: FROM ghost: dial tcp"):
+        Asked(HostError("dial tcp")).plan("FROM ghost\n")
+    with pytest.raises(HostError) as unreachable:
+        Asked(HostError("dial tcp")).plan("FROM bare AS builder\nFROM bare\nCOPY --from=biulder /x /x\n")
+    assert unreachable.value.hint == "did you mean builder?"
 
 
 # --- ARG and ENV ---------------------------------------------------------------------------------------------------------

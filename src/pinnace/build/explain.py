@@ -14,10 +14,10 @@ from pinnace.build.kinds_of_files import OTHER
 from pinnace.build.reasons import Outcome
 from pinnace.build.steps import BuildPlan, Copy, Run, StagePlan
 from pinnace.build.weigh import Found, WeightFacts
+from pinnace.build.words import count, render_bytes, shorten
 
 HINT_MIN_BYTES = 1_000_000
 LAYERS_SHOWN = 12
-TEXT_WIDTH = 60
 NOT_TOLD_RATIO = 1.05  # an image that is hardly smaller than its largest stage is not called smaller
 
 
@@ -74,11 +74,11 @@ def _why(reasons: Sequence[tuple[Outcome, str]]) -> Iterator[str]:
 def _weights(stages: Sequence[StageLayers]) -> Iterator[str]:
     for number, stage in enumerate(stages):
         word = "image" if number == len(stages) - 1 else "stage"
-        yield f"  {word} {stage.name}: {render_bytes(stage.size)} in {_count(len(stage.layers), 'layer')}"
+        yield f"  {word} {stage.name}: {render_bytes(stage.size)} in {count(len(stage.layers), 'layer')}"
         base = [layer for layer in stage.layers if layer.is_base]
         if base:
             size = render_bytes(sum(layer.size for layer in base))
-            yield f"    {size:>8}  {stage.base} ({_count(len(base), 'layer')})"
+            yield f"    {size:>8}  {stage.base} ({count(len(base), 'layer')})"
         own = [layer for layer in stage.layers if not layer.is_base]
         shown = sorted(own, key=lambda layer: -layer.size)[:LAYERS_SHOWN]
         for layer in own:
@@ -227,25 +227,3 @@ def _is_copied_before(stage: StagePlan, whole: Copy, names: str) -> bool:
         if isinstance(planned.step, Run) and _installs_from(planned.step.place.text) == names:
             return True
     return False
-
-
-# --- words ---------------------------------------------------------------------------------------------------------------
-
-
-def render_bytes(size: float) -> str:
-    """Return bytes in decimal units with three digits. Example: 188_200_000 → "188 MB"; 1_214_000_000 → "1.21 GB"."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 999.5 or unit == "TB":
-            return f"{size:.3g} {unit}" if unit != "B" else f"{size:.0f} B"
-        size /= 1000
-    raise AssertionError
-
-
-def shorten(text: str, width: int = TEXT_WIDTH) -> str:
-    """Return an instruction in one line of at most so many characters."""
-    line = " ".join(re.sub(r"\\\s*\n", " ", text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from pinnace.build.announcing import announcing
 from pinnace.build.digest import SelectionFacts, digest_sources
 from pinnace.build.keys import compute_selection_key
 from pinnace.build.progress import Listed, StepNews, Tell, Warned
@@ -91,11 +92,12 @@ class Reader:
 
     async def digest(self, selection: Selection, step: Copy, news: StepNews) -> SelectionFacts:
         """Return what a selection holds. Raises: UserError, HostError."""
-        facts = await self._workers.call(
-            digest_sources,
-            selection,
-            lambda progress: self._tell(replace(news, state="reading", bytes=progress.size)),
-        )
+        async with announcing(self._workers, selection, step.place.text, self._tell):
+            facts = await self._workers.call(
+                digest_sources,
+                selection,
+                lambda progress: self._tell(replace(news, state="reading", bytes=progress.size)),
+            )
         self._tell(Listed(id=news.id, listing=facts.listing))
         for pattern in facts.unmatched:
             self._tell(Warned(text=f"{step.place.text}: nothing in {selection.what} matches {pattern}"))

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from pinnace.base.errors import PinnaceError
-from pinnace.build.explain import LayerWeight, StageLayers, render_report, shorten
+from pinnace.build.explain import LayerWeight, StageLayers, render_report
 from pinnace.build.footprints import Footprint, Memory, merge_listings, merge_memory, take_footprint
 from pinnace.build.listing import Listing
 from pinnace.build.progress import (
@@ -31,11 +31,13 @@ from pinnace.build.progress import (
     Stacked,
     StepNews,
     Tell,
+    Warned,
 )
 from pinnace.build.reasons import Outcome, explain_outcome
 from pinnace.build.steps import BuildPlan, Configure
 from pinnace.build.undo import finished
 from pinnace.build.weigh import WeighedLayer, WeighJob, WeightFacts, weigh_stages
+from pinnace.build.words import shorten
 from pinnace.image.layers import Layer
 from pinnace.image.store import ImageStore
 from pinnace.oci.digest import Digest, chain_ids
@@ -60,6 +62,7 @@ class Watch:
         self._listings: defaultdict[str, list[Listing]] = defaultdict(list)
         self._outcomes: dict[str, Outcome] = {}
         self._stacks: dict[str, Stacked] = {}
+        self._warned: set[str] = set()
 
     def hear(self, news: News) -> None:
         """Take in what is for the explanation; pass on the rest."""
@@ -70,9 +73,13 @@ class Watch:
                 self._listings[news.id].append(news.listing)
             case Stacked():
                 self._stacks[news.stage] = news
+            case Warned() if news.text in self._warned:
+                pass  # two stages with one line: it is said once
             case _:
                 if isinstance(news, StepNews) and news.state in ("cached", "done", "failed"):
                     self._take_outcome(news)
+                if isinstance(news, Warned):
+                    self._warned.add(news.text)
                 self._tell(news)
 
     def _take_outcome(self, news: StepNews) -> None:

@@ -8,7 +8,6 @@ from pinnace.build.explain import (
     LayerWeight,
     StageLayers,
     find_busted_caches,
-    render_bytes,
     render_report,
     summarize,
 )
@@ -17,6 +16,7 @@ from pinnace.build.plan import BuildOptions, plan_build
 from pinnace.build.reasons import Outcome
 from pinnace.build.steps import BuildPlan
 from pinnace.build.weigh import Found, StageFacts, WeightFacts
+from pinnace.build.words import render_bytes
 from pinnace.dockerfile.parse import parse_dockerfile
 
 NOTHING = WeightFacts(stages=(), kinds={}, files=(), folders=(), found=())

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from pinnace.base.errors import HostError, PinnaceError, UserError
+from pinnace.build.run_options import RunOptions
 from tests.host.build_world import BuildWorld, Told
 from tests.host.conftest import Instance
 from tests.host.web import GIT_HTTP_BACKEND, Page, Repository, Web, serving
@@ -406,6 +407,28 @@ async def test_git_daemon_is_read_too(world: BuildWorld, web: Web, repository: R
         assert world.read("/src/a") == "1"
         with pytest.raises(UserError, match="not exported"):
             await world.build(f"FROM scratch\nADD git://127.0.0.1:{port}/missing.git /src\n")
+
+
+async def test_ssh_is_called_without_the_users_configuration_and_with_the_builds_agent(
+    world: BuildWorld, web: Web, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the place of ssh notes how it is called, and runs what the server would run, here."""
+    repository.commit({"a": "1"})
+    log, programs = world.instance.root / "ssh.log", world.instance.root / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(
+        f'#!/bin/sh\necho "$SSH_AUTH_SOCK $@" >> {log}\nfor last; do :; done\nexec sh -c "$last"\n'
+    )
+    (programs / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    dockerfile = f"FROM scratch\nADD git@example.com:{repository.place} /src\n"
+    await world.build(dockerfile, run=RunOptions(ssh={"default": "/agent"}))
+    assert world.read("/src/a") == "1"
+    assert all(
+        line.startswith("/agent -F /dev/null -o BatchMode=yes") for line in log.read_text().splitlines()
+    )
+    await world.build(dockerfile)
+    assert log.read_text().splitlines()[-1].startswith(" -F /dev/null")
 
 
 async def test_missing_git_is_told_with_what_to_install(

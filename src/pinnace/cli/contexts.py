@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from pinnace.base.errors import UserError
@@ -22,6 +22,7 @@ DOCKERFILE_MAX_BYTES = 16 << 20
 DEFAULT_DOCKERFILE = "Dockerfile"
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 _ADDRESS = re.compile(r"(https?|git|ssh|file)://|github\.com/|[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:")
+_OVER_SSH = re.compile(r"ssh://|[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:")
 LAYOUT = "oci-layout://"
 
 
@@ -63,10 +64,13 @@ def read_named_contexts(flags: tuple[str, ...]) -> list[list[str]]:
     return found
 
 
-def needs_agent(fields: dict[str, Any], named: list[list[str]]) -> bool:
-    """Say whether a context is fetched over ssh, which the person's agent logs in to."""
-    addresses = [str(fields.get("address", "")), *(value for _, value in named)]
-    return any(re.match(r"ssh://|[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:", address) for address in addresses)
+def find_agent(body: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the person's ssh agent if a context is fetched over ssh and none was named. Source: docker/buildx."""
+    addresses = [str(body.get("address", "")), *(value for _, value in body.get("contexts", ()))]
+    socket = environ.get("SSH_AUTH_SOCK", "")
+    if not socket or "default" in body.get("ssh", {}) or not any(map(_OVER_SSH.match, addresses)):
+        return {}
+    return {"default": os.path.abspath(socket)}
 
 
 def is_archive(start: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pinnace.base.errors import UserError
-from pinnace.cli.contexts import is_archive, needs_agent, read_context, read_named_contexts
+from pinnace.cli.contexts import find_agent, is_archive, read_context, read_named_contexts
 
 
 class Daemon:
@@ -113,10 +113,13 @@ def test_named_contexts_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_named_contexts(("x",))
 
 
-def test_agent_is_needed_for_ssh_only() -> None:
-    assert needs_agent({"address": "git@h:x"}, [])
-    assert needs_agent({}, [["n", "ssh://h/x"]])
-    assert not needs_agent({"address": "https://h/x.git"}, [["n", "/x"]])
+def test_agent_is_found_for_contexts_over_ssh_only() -> None:
+    there = {"SSH_AUTH_SOCK": "/agent"}
+    assert find_agent({"address": "git@h:x"}, there) == {"default": "/agent"}
+    assert find_agent({"contexts": [["n", "ssh://h/x"]]}, there) == {"default": "/agent"}
+    assert find_agent({"address": "https://h/x.git", "contexts": [["n", "/x"]]}, there) == {}
+    assert find_agent({"address": "git@h:x", "ssh": {"default": "/other"}}, there) == {}
+    assert find_agent({"address": "git@h:x"}, {}) == {}
 
 
 def test_short_or_odd_data_is_no_tar() -> None:

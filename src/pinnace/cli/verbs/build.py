@@ -15,7 +15,7 @@ from pinnace.cli.build_results import Output, Receiver, read_outputs
 from pinnace.cli.build_view.choose import choose_mode
 from pinnace.cli.build_view.show import show_build
 from pinnace.cli.client import Client
-from pinnace.cli.contexts import read_context, read_named_contexts, standard_input
+from pinnace.cli.contexts import find_agent, read_context, read_named_contexts, standard_input
 from pinnace.cli.credentials import Credentials
 from pinnace.cli.output import say
 
@@ -116,6 +116,7 @@ def build_command(
     body["cache_to"] = [describe_cache(text, "--cache-to") for text in cache_to]
     wanted += [Output("local", cache["path"]) for cache in body["cache_to"] if cache["type"] == "local"]
     body |= read_context(context, dockerfile, client, standard_input())
+    body["ssh"] |= find_agent(body, os.environ)
     receiver = Receiver(client, wanted, iidfile=iidfile, metadata_file=metadata_file)
     mode = choose_mode(progress, os.environ, is_terminal=sys.stderr.isatty(), is_quiet=quiet)
     news = receiver.filter(client.open("POST", "/pinnace/v1/build", body).lines())

@@ -180,13 +180,13 @@ def test_stages_of_a_cross_build_have_platforms_of_their_own() -> None:
         if isinstance(planned.step, Run)
     }
     assert [runs[name].platform for name in "xyz"] == ["", "linux/arm/v6", "linux/arm/v6"]
-    assert runs["x"].env == (
+    assert set(runs["x"].env) == {
         "TARGETPLATFORM=linux/arm/v6",
         "TARGETARCH=arm",
         "TARGETVARIANT=v6",
         "BUILDPLATFORM=linux/amd64",
         PATH,
-    )
+    }
 
 
 def test_platform_that_makes_no_sense_is_refused_on_its_line() -> None:

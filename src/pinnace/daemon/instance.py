@@ -220,7 +220,7 @@ class Instance:
                 *image_routes(host.images, in_use),
                 *archive_routes(host.images, snapshots),
                 *disk_routes(host.images, in_use, engine, queries, snapshots, builder),
-                *registry_routes(host.images),
+                *registry_routes(host.images, keyring.find),
                 *container_routes(engine, queries),
                 *build_routes(builder, keyring.find),
             ]

@@ -16,7 +16,7 @@ from aiohttp import web
 from pinnace.base.errors import ApiError, Bug, PinnaceError, Reason, UserError
 from pinnace.image.registry.news import LayerNews, Pulled, Pushed
 from pinnace.image.store import ImageStore
-from pinnace.oci.credentials import Credential, Keyring, keyring_of
+from pinnace.oci.credentials import Credential, Keyring, chain, keyring_of, nobody
 from pinnace.oci.reference import Reference, parse_reference
 from pinnace.ownapi.router import JsonLines, Route, describe_error, read_json, render_json
 
@@ -29,12 +29,13 @@ NEWS_EVERY_S = (
 Say = Callable[[dict[str, Any]], None]
 
 
-def registry_routes(images: ImageStore) -> list[Route]:
-    """Return the rows."""
+def registry_routes(images: ImageStore, owner: Keyring = nobody) -> list[Route]:
+    """Return the rows. `owner` is asked for the credentials of mirrors, which are the instance's and not the request's."""
 
     async def pull(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
         body = await read_json(request)
-        reference, keyring = _read_reference(body), read_keyring(body)
+        reference = _read_reference(body)
+        keyring = chain(read_keyring(body), _for_mirrors(owner, reference))
         platform, whole = str(body.get("platform") or ""), bool(body.get("all_tags"))
 
         async def work(say: Say) -> None:
@@ -100,6 +101,15 @@ def find_named(images: ImageStore, reference: Reference, *, whole: bool) -> tupl
             hint="pinnace images lists what is here; pinnace tag SOURCE TARGET gives an image its registry's name",
         )
     return found
+
+
+def _for_mirrors(owner: Keyring, reference: Reference) -> Keyring:
+    """Return a keyring for all but the image's own registry: there the person who asks has credentials, or none."""
+
+    async def find(domain: str) -> Credential | None:
+        return None if domain == reference.domain else await owner(domain)
+
+    return find
 
 
 def read_keyring(body: dict[str, Any]) -> Keyring:

@@ -155,10 +155,12 @@ def choose_lines(shown: Sequence[Entry], entries: Sequence[Entry]) -> tuple[list
             never[NEVER[known[0]]] = None
         elif one.is_folder and OFTEN.match(posixpath.basename(one.path)):
             often[one.path] = None
+        elif OFTEN.match(posixpath.basename(posixpath.dirname(one.path))):
+            often[posixpath.dirname(one.path)] = None
         elif LARGE_KINDS.search(one.path) and not one.is_folder:
             folder, name = posixpath.split(one.path)
             often[posixpath.join(folder, "*" + posixpath.splitext(name)[1])] = None
-        elif one.is_folder:
+        else:
             often[one.path] = None
     never |= {NEVER[posixpath.basename(one.path)]: None for one in entries if is_known(one.path)}
     return list(never), [line for line in often if line not in never]

@@ -423,6 +423,8 @@ class BuildRun:
             self._inputs.ignore_name,
             "" if self._contexts.is_fixed else str(memory_path(self._shared.files, self._request.context)),
             is_fixed=self._contexts.is_fixed,
+            shown="" if self._contexts.is_fixed else str(self._request.context),
+            beside="" if self._contexts.is_fixed else str(self._request.dockerfile.parent),
         )
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable
 
 import msgspec
 
 from pinnace.base.errors import UserError
+from pinnace.build.missing import tell_hidden, tell_missing
 from pinnace.build.places import clean, resolve_inside
 from pinnace.build.walk import walk
 from pinnace.dockerfile.ignore import IgnoreRules, parse_excludes, parse_ignore
 from pinnace.dockerfile.patterns import PatternError, has_wildcards, match_name
-from pinnace.dockerfile.source import suggest
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +24,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     `known` is the file in which digests of these files are remembered; "" for none. With `parents`, a copy keeps the
     folders of a source's path (those after "/./", if that is in it). `unpack` says that archives are unpacked.
+    For errors: `shown` is the folder as people know it, `beside` that of the Dockerfile.
     """
 
     root: str
@@ -37,6 +37,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     known: str = ""
     parents: bool = False
     unpack: bool = False
+    shown: str = ""
+    beside: str = ""
 
     def rules(self) -> IgnoreRules:
         """Return what the context hides. Raises: UserError."""
@@ -84,16 +86,17 @@ def find_sources(selection: Selection) -> Findings:
             elif has_wildcards(source):
                 unmatched.append(source)
             else:
-                raise _not_found(selection, source, rules)
+                raise tell_missing(selection, source, rules)
             continue
         candidates = [_resolve(selection.root, path) for path in _match(selection.root, source)]
         matches = [one for one in candidates if one is not None and _is_visible(one, rules)]
         if matches:
             found += [one for one in matches if one.is_folder or not excludes.hidden_by(one.name)]
         elif has_wildcards(source):
-            unmatched.append(source)
+            hidden = [one.path for one in candidates if one is not None]
+            unmatched.append(tell_hidden(source, hidden, rules, selection.ignore_name))
         else:
-            raise _not_found(selection, source, rules)
+            raise tell_missing(selection, source, rules)
     return Findings(found=tuple(found), unmatched=tuple(unmatched))
 
 
@@ -174,30 +177,3 @@ def _is_visible(found: Found, rules: IgnoreRules) -> bool:
         return True
     # A hidden folder counts when something below it is brought back.
     return found.is_folder and any(True for _ in walk(found.real, found.path, rules))
-
-
-def _not_found(selection: Selection, source: str, rules: IgnoreRules) -> UserError:
-    path = clean(source)
-    there = resolve_inside(selection.root, path, follow_last=False)
-    if os.path.lexists(there):
-        found = _resolve(selection.root, path)
-        rule = rules.hidden_by(path) or (rules.hidden_by(found.path) if found else None)
-        if rule is None:
-            target = os.readlink(there)
-            return UserError(
-                f"{source!r} is a link to {target!r}, which is not in {selection.what}",
-                "links are followed inside of it only: copy the file itself there",
-            )
-        return UserError(
-            f"{source!r} is in {selection.what}, but {selection.ignore_name} hides it",
-            f"line {rule.line} of {selection.ignore_name} is {rule.text!r}; add a line !{path}",
-        )
-    near = _suggest(path, _names_in(selection.root, posixpath.dirname(path)))
-    where = "sources are looked up in the build context, not beside the Dockerfile"
-    return UserError(
-        f"{source!r} is not in {selection.what}", near or (where if selection.ignore_name else "")
-    )
-
-
-def _suggest(path: str, names: Iterable[str]) -> str:
-    return suggest(posixpath.basename(path), names)

@@ -30,6 +30,7 @@ class Folder:
     """A folder that files are copied from. `what` names it in errors; `known` is where digests of its files are kept.
 
     `ignore` is the text of its ignore file. `is_fixed`: nobody changes it while the build goes on.
+    For errors: `shown` is its path if that means something to a person, `beside` the Dockerfile's folder.
     """
 
     path: Path
@@ -38,6 +39,8 @@ class Folder:
     ignore_name: str = ".dockerignore"
     known: str = ""
     is_fixed: bool = False
+    shown: str = ""
+    beside: str = ""
 
 
 class Part(Protocol):
@@ -119,6 +122,8 @@ class FolderPart:
             ignore_name=folder.ignore_name,
             what=folder.what,
             known=folder.known,
+            shown=folder.shown,
+            beside=folder.beside,
             parents=step.parents,
             unpack=step.unpack,
         )

@@ -63,7 +63,7 @@ def test_announcement_names_the_largest_and_gives_the_lines_to_copy() -> None:
         "  .git",
         "  **/__pycache__",
         "  # unless the image needs it:",
-        "  data/raw",
+        "  data",
         "  *.safetensors",
     ]
 

@@ -89,9 +89,10 @@ def test_pattern_may_match_nothing_and_is_told(context: Path) -> None:
         (
             "zzz",
             "'zzz' is not in the build context",
-            "sources are looked up in the build context, not beside the Dockerfile",
+            "sources are looked up in the build context, not beside the Dockerfile; it has [x], a.txt, absolute, b.txt, dir,"
+            " empty, folder-link, link and 3 more",
         ),
-        ("dir/sub/e.md", "'dir/sub/e.md' is not in the build context", "did you mean c.md?"),
+        ("dir/sub/e.md", "'dir/sub/e.md' is not in the build context", "did you mean dir/sub/c.md?"),
         (
             "out",
             "'out' is a link to '../../../../etc/passwd', which is not in the build context",

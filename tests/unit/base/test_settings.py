@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from pinnace.base.errors import UserError
-from pinnace.base.settings import ROWS, Settings, parse_settings, read_settings, render_settings
+from pinnace.base.settings import (
+    ROWS,
+    Settings,
+    parse_settings,
+    read_settings,
+    render_settings,
+    split_mirrors,
+)
 
 
 def test_every_setting_has_a_row() -> None:
@@ -66,3 +73,35 @@ def test_what_is_no_dns_name_names_neither_a_node_nor_a_domain(variable: str) ->
     for text in ("A_b", "a b", "-a", "a..b"):
         with pytest.raises(UserError, match="is no DNS name"):
             read_settings({}, {variable: text})
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("insecure_registries", "registry.lan:5000, 10.0.0.0/8", ("registry.lan:5000", "10.0.0.0/8")),
+        ("insecure_registries", "[::1]:5000", ("[::1]:5000",)),
+        ("insecure_registries", "http://registry.lan", None),
+        ("insecure_registries", "a b", None),
+        ("registry_mirrors", "https://m.example", ("https://m.example",)),
+        ("registry_mirrors", "ghcr.io=http://m.example:80/ghcr", ("ghcr.io=http://m.example:80/ghcr",)),
+        ("registry_mirrors", "m.example", None),
+        ("registry_mirrors", "https://ada:secret@m.example", None),
+        ("registry_mirrors", "https://m.example?x=1", None),
+    ],
+)
+def test_registries_are_read_as_dockers_daemon_reads_them(
+    field: str, text: str, expected: tuple[str, ...] | None
+) -> None:
+    parse = next(row.parse for row in ROWS if row.field == field)
+    if expected is None:
+        with pytest.raises(UserError):
+            parse(text)
+    else:
+        assert parse(text) == expected
+
+
+def test_mirrors_are_docker_ios_unless_they_name_a_domain() -> None:
+    assert split_mirrors(("https://a/", "ghcr.io=https://b", "http://c/=d", "ghcr.io=https://e")) == {
+        "docker.io": ("https://a", "http://c/=d"),
+        "ghcr.io": ("https://b", "https://e"),
+    }

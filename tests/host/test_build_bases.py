@@ -8,6 +8,7 @@ import http.client
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Iterator
@@ -32,6 +33,7 @@ from tests.host.registries import (
     real_registry,
     tar_of,
 )
+from tests.host.test_registry_real import docker_engine
 
 pytestmark = needs_registry
 
@@ -332,6 +334,20 @@ async def test_archive_is_one_that_skopeo_reads(
     if kind == "oci":
         assert inspect(f"{scheme}:{tmp_path}/a.tar")["Digest"] == built.manifest
         assert "manifest.json" not in taker.names(0)
+
+
+async def test_engine_of_docker_loads_the_archive(pair: Pair, tmp_path: Path) -> None:
+    if shutil.which("dockerd") is None or shutil.which("docker") is None:
+        pytest.skip("dockerd is not installed")
+    taker = Taker(pair.first)
+    wanted = (Wanted(type="docker"),)
+    text = f'FROM {pair.base}\nCOPY src/a /a\nCMD ["x"]\n'
+    built = await pair.first.build(text, FILES, told=taker, name="loaded:v1", outputs=wanted)
+    (tmp_path / "a.tar").write_bytes(taker.taken[0])
+    with docker_engine() as docker:
+        assert "Loaded image: loaded:v1" in docker("load", "-i", str(tmp_path / "a.tar"))
+        found = json.loads(docker("inspect", "loaded:v1"))[0]
+    assert (found["Id"], found["Config"]["Cmd"]) == (built.image, ["x"])
 
 
 async def test_files_of_the_result_are_those_that_a_container_sees(pair: Pair) -> None:

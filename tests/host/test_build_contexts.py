@@ -258,3 +258,13 @@ async def test_layout_written_by_skopeo_is_read(world: BuildWorld) -> None:
     )
     await world.build("FROM base\nCOPY f /g\n", contexts=contexts(base=f"oci-layout://{layout}:tagged"))
     assert world.layers() == [["f"], ["g"]]
+
+
+async def test_mounts_of_commands_see_named_contexts(world: BuildWorld, busybox_root: Path) -> None:
+    await world.bring_base(busybox_root)
+    more = grow(world.instance.root / "more", {"d/a": "1", "b.log": "", ".dockerignore": "*.log\n"})
+    dockerfile = "FROM busybox:v1\nRUN --mount=from=more,target=/m cp -r /m /out && cat /m/d/a\n"
+    told = Told()
+    await world.build(dockerfile, told=told, contexts=contexts(more=str(more)))
+    assert told.output == "1"
+    assert world.layers()[-1] == ["out/", "out/.dockerignore", "out/d/", "out/d/a"]

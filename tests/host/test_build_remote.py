@@ -400,6 +400,19 @@ async def test_nothing_that_a_repository_or_a_user_brings_is_run(
     assert not mark.exists()
 
 
+async def test_server_that_only_gives_files_is_read_too(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    """The dumb protocol: a repository as plain files, which can't be fetched shallow."""
+    repository.commit({"a": "1"})
+    repository.git("update-server-info")
+    for path in (repository.place / ".git").rglob("*"):
+        if path.is_file():
+            web.pages[f"/plain/x.git/{path.relative_to(repository.place / '.git')}"] = Page(path.read_bytes())
+    await world.build(f"FROM scratch\nADD {web.url}/plain/x.git#main /src\n")
+    assert world.read("/src/a") == "1"
+
+
 async def test_git_daemon_is_read_too(world: BuildWorld, web: Web, repository: Repository) -> None:
     repository.commit({"a": "1"})
     with free_git_daemon(repository.place.parent) as port:

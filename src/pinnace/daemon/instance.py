@@ -307,6 +307,10 @@ class Instance:
             ("images", str(len(host.images.list()))),
             ("revision", str(self._api.store.revision)),
         ]
+        if settings.registry_mirrors:
+            rows.append(("mirrors", ", ".join(settings.registry_mirrors)))
+        if settings.insecure_registries:
+            rows.append(("insecure", ", ".join(settings.insecure_registries)))
         rows += [("foreign firewall", line) for line in self._firewalls.status()]
         rows += [("waiting", line) for line in rules.waiting]
         if rules.last_error:

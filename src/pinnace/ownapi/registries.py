@@ -45,7 +45,8 @@ def registry_routes(images: ImageStore, owner: Keyring = nobody) -> list[Route]:
             else:
                 wanted = [reference]
             for one in wanted:
-                say({"type": "begin", "reference": one.familiar, "path": one.path, "tag": one.tag})
+                shown = _decisive(one)
+                say({"type": "begin", "reference": shown.familiar, "path": shown.path, "tag": shown.tag})
                 pulled = await images.pull(
                     str(one), keyring=keyring, platform=platform, on_news=lambda news: say(_line(news))
                 )
@@ -133,6 +134,11 @@ def _read_reference(body: dict[str, Any]) -> Reference:
     return parse_reference(text)
 
 
+def _decisive(reference: Reference) -> Reference:
+    """Return a reference without the tag that a digest beside it makes meaningless."""
+    return reference.with_digest(reference.digest) if reference.digest else reference
+
+
 def _line(news: LayerNews) -> dict[str, Any]:
     line: dict[str, Any] = msgspec.to_builtins(news)
     return line
@@ -141,7 +147,7 @@ def _line(news: LayerNews) -> dict[str, Any]:
 def _describe_pulled(reference: Reference, pulled: Pulled) -> dict[str, Any]:
     return {
         "type": "pulled",
-        "reference": reference.familiar,
+        "reference": _decisive(reference).familiar,
         "name": str(reference),
         "image": pulled.image.id,
         "digest": pulled.digest,

@@ -75,13 +75,16 @@ FROM busybox:v1 AS seed
 RUN mkdir -p /s/in && echo seed > /s/in/f && chown 1000:1000 /s/in/f
 FROM busybox:v1
 RUN --mount=type=cache,from=seed,source=/s/in,target=/c cat /c/f; stat -c %u /c/f; echo more > /c/g
-RUN --mount=type=cache,from=seed,source=/s/in,target=/c,ro ls /c; touch /c/h || echo no
+RUN --mount=type=cache,from=seed,source=/s/in,target=/c,ro ls /c; touch /c/h 2>/dev/null || echo no
 """
     told = Told()
     await world.build(text, told=told)
     assert told.output.split() == [
-        *("seed", "1000", "f", "g"),
-        *("touch:", "/c/h:", "Read-only", "file", "system", "no"),
+        "seed",
+        "1000",
+        "f",
+        "g",
+        "no",
     ]
 
 
@@ -136,14 +139,14 @@ async def test_bind_of_the_context_shows_what_a_copy_would_bring_and_belongs_to_
 ) -> None:
     body = """
 WORKDIR /w
-RUN --mount=target=. ls; cat src/a; touch src/c || echo no
+RUN --mount=target=. ls; cat src/a; touch src/c 2>/dev/null || echo no
 RUN --mount=source=src/b,target=/one/two/three cat /one/two/three; stat -c %u:%g /one/two/three; touch made
 RUN ls -a /one 2>/dev/null || ls
 """
     world.context.mkdir(exist_ok=True)
     told = await run(world, body, files=dict(FILES))
     assert told.splitlines() == [
-        *("src", "top", "onetouch: src/c: Read-only file system", "no", "two0:0"),
+        *("src", "top", "oneno", "two0:0"),
         "made",
     ]
 
@@ -190,12 +193,12 @@ RUN --mount=target=/w \\
     --mount=type=secret,id=s,target=/w/tmp/deep/.token \\
     --mount=source=top,target=/w/src/top \\
     ls -A /w /w/src; cat /w/tmp/deep/.token; echo; echo x > /w/node_modules/.cache/f; \\
-    head -c 2m /dev/zero > /w/tmp/deep/big 2>/dev/null || echo full; touch /w/x || echo no
+    head -c 2m /dev/zero > /w/tmp/deep/big 2>/dev/null || echo full; touch /w/x 2>/dev/null || echo no
 """
     told = await run(world, body, files=dict(FILES), run=RunOptions(secrets={"s": SECRET}))
     assert told.splitlines() == [
         *("/w:", ".dockerignore", "node_modules", "src", "tmp", "top", "", "/w/src:", "a", "b", "top"),
-        *(SECRET.decode(), "full", "touch: /w/x: Read-only file system", "no"),
+        *(SECRET.decode(), "full", "no"),
     ]
     assert world.layers()[1:] == []
 

@@ -6,7 +6,6 @@ Called by `builder`. Each step leaves a layer or nothing: what fails or is cance
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,6 +20,7 @@ from pinnace.build.cache_mounts import CacheMounts
 from pinnace.build.copying import CopyFacts, CopyJob, MakeFolderJob, copy_sources, make_folder
 from pinnace.build.linking import is_numeric
 from pinnace.build.mount_plan import escape_pattern
+from pinnace.build.output import Joiner
 from pinnace.build.places import resolve_inside
 from pinnace.build.run_mounts import Ready, RunMounts, Sources
 from pinnace.build.run_options import HOST_GATEWAY, RunOptions
@@ -211,11 +211,12 @@ class Executor:
     async def _tell_output(self, container_id: str, tell: Callable[[str], None]) -> None:
         """Tell what a command writes, up to `OUTPUT_MAX_BYTES`: what is more stays in its log until it ends."""
         told = 0
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        joiner = Joiner()
         options = LogOptions(follow=True, limit_bytes=OUTPUT_MAX_BYTES)
         async for chunk in self._sandboxes.logs(container_id, options):
             told += len(chunk.data)
-            tell(decoder.decode(chunk.data))
+            tell(joiner.feed(is_error=chunk.stream == "stderr", data=chunk.data))
+        tell(joiner.finish())
         if told >= OUTPUT_MAX_BYTES:
             tell(f"\n[output clipped, log limit {OUTPUT_MAX_BYTES >> 20}MiB reached]\n")
 

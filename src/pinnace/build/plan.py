@@ -296,7 +296,8 @@ class _Planner:
 
 def _take_whole(context: NamedContext, stage: StagePlan, config: ContainerConfig) -> Planned:
     """Return the step with which a stage begins whose base is a folder."""
-    step = steps.Copy(place=stage.place, sources=("/",), target="/", context=context.name)
+    place = replace(stage.place, text=f"COPY --from={context.name} / /")
+    step = steps.Copy(place=place, sources=("/",), target="/", context=context.name)
     return Planned(step=step, config=config)
 
 

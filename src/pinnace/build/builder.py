@@ -39,6 +39,7 @@ from pinnace.build.run import BuildRun, Shared
 from pinnace.build.steps import BuildPlan
 from pinnace.build.undo import finished
 from pinnace.build.watch import Watch
+from pinnace.dockerfile.cautions import find_cautions
 from pinnace.image.store import ImageStore
 from pinnace.image.workers import Workers
 from pinnace.oci.reference import parse_reference
@@ -156,7 +157,7 @@ class Builder:
                     refresh=request.pull,
                 )
                 plan = await self._plan(inputs, request, bases)
-                for warning in plan.warnings:
+                for warning in (*find_cautions(inputs.dockerfile), *plan.warnings):
                     tell(Warned(text=warning))
                 executor = Executor(
                     self._images,
@@ -173,7 +174,7 @@ class Builder:
                 reader = CacheReader(
                     self._images, lease, request.keyring, request.options.foreign_platform, tell
                 )
-                imports = await reader.read_all(request.cache_from)
+                imports = await reader.read_all(() if request.no_cache else request.cache_from)
 
                 def run(memory: BuildMemory) -> BuildRun:
                     return BuildRun(

@@ -5,6 +5,7 @@ Source: docker buildx build, --cache-from and --cache-to; BuildKit, docs of its 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +26,17 @@ class CachePlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def describe(self) -> str:
         """Return what people call it."""
         return self.ref or self.path or "the image's own cache"
+
+
+INLINE_ARG = "BUILDKIT_INLINE_CACHE"  # Source: Dockerfile reference, "BuildKit built-in build args"
+
+
+def with_inline(places: tuple[CachePlace, ...], build_args: Mapping[str, str]) -> tuple[CachePlace, ...]:
+    """Return what a build writes its cache to, the image itself too if the build arg says so."""
+    wants = build_args.get(INLINE_ARG, "").lower() in ("1", "true")
+    if not wants or any(place.type == "inline" for place in places):
+        return places
+    return (*places, CachePlace(type="inline"))
 
 
 def read_places(value: Any, *, is_source: bool) -> tuple[CachePlace, ...]:

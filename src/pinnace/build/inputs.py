@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class BuildRequest:
     names: tuple[str, ...] = ()
     options: BuildOptions = field(default_factory=BuildOptions)
     no_cache: bool = False
+    no_cache_stages: tuple[str, ...] = ()
     host_ca: bool = False
     explain: bool = False
     run: RunOptions = field(default_factory=RunOptions)
@@ -38,6 +40,7 @@ class BuildRequest:
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CachePlace, ...] = ()
     outputs: tuple[Wanted, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
     keyring: Keyring = nobody
     source: MainContext = MainContext()
     contexts: tuple[ContextFlag, ...] = ()

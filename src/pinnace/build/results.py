@@ -6,7 +6,7 @@ Invariant: nothing is pushed or offered before every layer is here; a name is gi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -60,9 +60,14 @@ class Results:
         self._tell = tell
 
     async def deliver(
-        self, config: ImageConfig, layers: Sequence[Layer], names: Sequence[str], wanted: Sequence[Wanted]
+        self,
+        config: ImageConfig,
+        layers: Sequence[Layer],
+        names: Sequence[str],
+        wanted: Sequence[Wanted],
+        annotations: Mapping[str, str],
     ) -> Delivered:
-        """Do all outputs, in order. Raises: UserError, ApiError, HostError."""
+        """Do all outputs, in order; manifests get the annotations. Raises: UserError, ApiError, HostError."""
         to_push = names_to_push(names, wanted)
         config = replace(config, rootfs=RootFs(diff_ids=tuple(layer.diff_id for layer in layers)))
         image_id = digest_of(encode(config))
@@ -74,17 +79,17 @@ class Results:
             for name in named[1:]:
                 await self._images.tag(image.id, name)
         for name in to_push:
-            manifest = await self._push(name)
+            manifest = await self._push(name, annotations)
         for number, one in enumerate(wanted):
             if one.type in ("local", "tar"):
                 await self._offer(number, lambda: self._files(layers))
             elif one.type in ("oci", "docker"):
-                saved, members = await self._archive(config, layers, (*names, *one.names), one)
+                saved, members = await self._archive(config, layers, (*names, *one.names), one, annotations)
                 manifest = manifest or digest_of(render_manifest(saved))
                 await self._offer(number, lambda: self._write_archive(members))  # noqa: B023 (awaited in this turn)
         return Delivered(image=image_id, manifest=manifest, is_stored=stored)
 
-    async def _push(self, name: str) -> str:
+    async def _push(self, name: str, annotations: Mapping[str, str]) -> str:
         reference = parse_reference(name)
         began = self._clock.monotonic()
 
@@ -92,7 +97,9 @@ class Results:
             self._tell(PushNews(reference=reference.familiar, state="pushing", layer=layer))
 
         self._tell(PushNews(reference=reference.familiar, state="pushing"))
-        pushed = await self._images.push(str(reference), keyring=self._keyring, on_news=tell)
+        pushed = await self._images.push(
+            str(reference), keyring=self._keyring, on_news=tell, annotations=annotations
+        )
         seconds = self._clock.monotonic() - began
         self._tell(
             PushNews(reference=reference.familiar, state="done", digest=pushed.digest, seconds=seconds)
@@ -130,7 +137,12 @@ class Results:
     # --- archives ----------------------------------------------------------------------------------------------------
 
     async def _archive(
-        self, config: ImageConfig, layers: Sequence[Layer], names: Sequence[str], wanted: Wanted
+        self,
+        config: ImageConfig,
+        layers: Sequence[Layer],
+        names: Sequence[str],
+        wanted: Wanted,
+        annotations: Mapping[str, str],
     ) -> tuple[SavedImage, tuple[SaveMember, ...]]:
         """Return an image as it goes into an archive, and the archive's members."""
         references = tuple(dict.fromkeys(parse_reference(name) for name in names))
@@ -140,7 +152,7 @@ class Results:
             descriptor, member = await self._layer_member(layer, wanted.compression)
             descriptors.append(descriptor)
             blobs[member.name] = member
-        saved = SavedImage(encode(config), tuple(descriptors), references)
+        saved = SavedImage(encode(config), tuple(descriptors), references, annotations)
         documents = tuple(
             SaveMember(name=name, size=len(data), data=data)
             for name, data in render_documents([saved]).items()

@@ -176,7 +176,7 @@ class BuildRun:
             request.keyring,
             self._tell,
         )
-        return await results.deliver(config, layers, request.names, request.outputs)
+        return await results.deliver(config, layers, request.names, request.outputs, request.annotations)
 
     def _inline_cache(self, layers: Plies) -> msgspec.Raw | msgspec.UnsetType:
         if not any(place.type == "inline" for place in self._request.cache_to):
@@ -243,6 +243,11 @@ class BuildRun:
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
+    def _is_anew(self, stage: str) -> bool:
+        """Say whether a stage's steps are done even if they are known."""
+        names = (name.lower() for name in self._request.no_cache_stages)
+        return self._request.no_cache or stage.lower() in names
+
     async def _do_step(self, step: WorkStep, below: Plies, news: StepNews) -> _Done:
         try:
             async with AsyncExitStack() as stack:
@@ -268,7 +273,7 @@ class BuildRun:
                     )
                 )
                 await stack.enter_async_context(self._shared.locks.hold(key))
-                found = None if self._request.no_cache else self._memory.find(key, step.place.text)
+                found = None if self._is_anew(news.stage) else self._memory.find(key, step.place.text)
                 if found is not None:
                     self._shelf.present([*below, found.ply])
                     self._tell(replace(news, state="cached", bytes=found.ply.size, saved=found.seconds))

@@ -50,6 +50,7 @@ class SavedImage:
     config: bytes
     layers: tuple[Descriptor, ...]
     references: tuple[Reference, ...]
+    annotations: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,15 @@ def render_documents(images: Sequence[SavedImage]) -> dict[str, bytes]:
 def render_manifest(image: SavedImage) -> bytes:
     """Return the image's OCI manifest."""
     config = Descriptor(media_type=OCI_CONFIG, digest=digest_of(image.config), size=len(image.config))
-    return encode(Manifest(schema_version=2, media_type=OCI_MANIFEST, config=config, layers=image.layers))
+    return encode(
+        Manifest(
+            schema_version=2,
+            media_type=OCI_MANIFEST,
+            config=config,
+            layers=image.layers,
+            annotations=dict(sorted(image.annotations.items())) if image.annotations else None,
+        )
+    )
 
 
 def blob_name(digest: Digest) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -261,13 +261,19 @@ class ImageStore:
         return await self.registries.pull(reference, keyring, platform, on_news, lease)
 
     async def push(
-        self, reference: str, *, keyring: Keyring = nobody, on_news: OnNews | None = None
+        self,
+        reference: str,
+        *,
+        keyring: Keyring = nobody,
+        on_news: OnNews | None = None,
+        annotations: Mapping[str, str] | None = None,
     ) -> Pushed:
         """Send an image to the registry that its name says; only the layers that are not there travel.
 
+        With `annotations` the manifest is a new one that has them.
         Raises: ApiError (NotFound: no such image here; and what `pull` raises), UserError, HostError.
         """
-        return await self.registries.push(reference, keyring, on_news)
+        return await self.registries.push(reference, keyring, on_news, annotations)
 
     async def look_up(self, reference: str, *, keyring: Keyring = nobody, platform: str = "") -> Remote:
         """Return what a registry says that an image is, without its layers. Raises: what `pull` raises."""

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from pinnace.base.errors import Bug, PinnaceError, UserError
 from pinnace.build.builder import Builder
-from pinnace.build.cache_places import read_places
+from pinnace.build.cache_places import read_places, with_inline
 from pinnace.build.inputs import BuildRequest
 from pinnace.build.outputs import read_wanted
 from pinnace.build.plan import BuildOptions
@@ -118,13 +118,17 @@ def _read_request(body: dict[str, Any]) -> BuildRequest:
             platform=str(parse_build_platform(body.get("platforms", ()), here)),
         ),
         no_cache=bool(body.get("no_cache")),
+        no_cache_stages=tuple(body.get("no_cache_stages", ())),
+        annotations=dict(body.get("annotations", {})),
         host_ca=bool(body.get("host_ca")),
         run=read_run_options(body),
         explain=bool(body.get("explain")),
         pull=bool(body.get("pull")),
         outputs=read_wanted(body.get("outputs", [])),
         cache_from=read_places(body.get("cache_from", []), is_source=True),
-        cache_to=read_places(body.get("cache_to", []), is_source=False),
+        cache_to=with_inline(
+            read_places(body.get("cache_to", []), is_source=False), body.get("build_args", {})
+        ),
         source=source,
         contexts=read_contexts(body),
     )

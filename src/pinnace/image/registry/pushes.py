@@ -8,7 +8,7 @@ Invariant: the manifest goes last, when the repository holds all that it names.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -65,6 +65,7 @@ class Pushes:
         layers: Sequence[Layer],
         on_news: OnNews | None,
         learn: Learn,
+        annotations: Mapping[str, str] | None = None,
     ) -> tuple[PushedManifest, Access]:
         """Send an image; return its manifest. Raises: ApiError, UserError, HostError."""
         config = await uninterrupted(self._blobs.read, named.image_id)
@@ -84,7 +85,7 @@ class Pushes:
         access = learn(access, done.endpoint, done.tokens)
         sent = done.sent if done.how == "pushed" else 0
         assert first.blob is not None
-        if kept is not None:
+        if kept is not None and not annotations:
             found = await self._send_all(access, layers, kept.layers, sources, on_news)
             sent += sum(one.sent for one in found if one.how == "pushed")
             if all(one.blob is not None for one in found):
@@ -98,6 +99,8 @@ class Pushes:
             replace(first.blob, media_type=media_types.OCI_CONFIG),
             [one.blob for one in found if one.blob is not None],
         )
+        if annotations:
+            manifest = replace(manifest, annotations=dict(sorted(annotations.items())))
         return await self._finish(
             access, reference, msgspec.json.encode(manifest), media_types.OCI_MANIFEST, sent, learn
         )

@@ -7,7 +7,7 @@ Invariant: a name changes only when all that it leads to is here, verified and o
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -188,7 +188,13 @@ class Registries:
 
     # --- push --------------------------------------------------------------------------------------------------------
 
-    async def push(self, text: str, keyring: Keyring, on_news: OnNews | None) -> Pushed:
+    async def push(
+        self,
+        text: str,
+        keyring: Keyring,
+        on_news: OnNews | None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Pushed:
         """Send an image out. Raises: see `ImageStore.push`."""
         started = time.monotonic()
         reference = parse_reference(text)
@@ -210,7 +216,9 @@ class Registries:
             layers = self._catalog.layers(image.config)
             lease.hold(image.id, *keys_of(layers), *filter(None, (named.manifest, named.digest)))
             access = await self._access(reference, keyring, actions="pull,push")
-            pushed, access = await self._pushes.push(access, reference, named, layers, on_news, self._learn)
+            pushed, access = await self._pushes.push(
+                access, reference, named, layers, on_news, self._learn, annotations
+            )
             await self._write((pushed.data,))
             lease.hold(pushed.digest)
             current = self._names.get(str(reference))

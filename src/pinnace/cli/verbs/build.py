@@ -55,6 +55,13 @@ EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the e
 @click.option("--push", is_flag=True, help="Push the image; short for --output type=registry.")
 @click.option("--load", is_flag=True, hidden=True)
 @command_flags
+@click.option("--no-cache-filter", multiple=True, metavar="STAGE", help="Do every step of this stage anew.")
+@click.option(
+    "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation of the manifest."
+)
+@click.option("--provenance", default="", hidden=True)
+@click.option("--sbom", default="", hidden=True)
+@click.option("--attest", multiple=True, hidden=True)
 @click.option(
     "--cache-from", multiple=True, metavar="FROM", help="Another place's cache: an image, type=…,…."
 )
@@ -87,6 +94,11 @@ def build_command(
     outputs: tuple[str, ...],
     push: bool,
     load: bool,
+    no_cache_filter: tuple[str, ...],
+    annotations: tuple[str, ...],
+    provenance: str,
+    sbom: str,
+    attest: tuple[str, ...],
     cache_from: tuple[str, ...],
     cache_to: tuple[str, ...],
     iidfile: str,
@@ -95,6 +107,7 @@ def build_command(
     contexts: tuple[str, ...],
 ) -> int:
     """Build an image from a Dockerfile."""
+    _note_attestations(provenance, sbom, attest)
     client = Client()
     body = {
         "contexts": read_named_contexts(contexts),
@@ -103,6 +116,8 @@ def build_command(
         "build_args": _read_args(build_args),
         "labels": dict(_pair(label, "label") for label in labels),
         "no_cache": no_cache,
+        "no_cache_stages": [one for text in no_cache_filter for one in text.split(",")],
+        "annotations": dict(_annotation(text) for text in annotations),
         "host_ca": host_ca,
         "explain": explain,
         "pull": pull,
@@ -122,6 +137,25 @@ def build_command(
     news = receiver.filter(client.open("POST", "/pinnace/v1/build", body).lines())
     show_build(news, mode, " ".join(names) or "an image", os.environ)
     return 0
+
+
+def _annotation(text: str) -> tuple[str, str]:
+    """Return a pair. Source: docker buildx build, --annotation: TYPE:KEY=VALUE, where the type is the manifest's here."""
+    kind, colon, _ = text.partition("=")[0].partition(":")
+    kind = kind.partition("[")[0]
+    if colon and kind == "manifest":
+        return _pair(text.partition(":")[2], "annotation")
+    if colon and kind in ("index", "manifest-descriptor", "index-descriptor"):
+        raise UserError(
+            f"--annotation {text}: only a manifest can have annotations here", "manifest:KEY=VALUE"
+        )
+    return _pair(text, "annotation")
+
+
+def _note_attestations(provenance: str, sbom: str, attest: tuple[str, ...]) -> None:
+    """Attestations are not written; that they are not wanted is fine."""
+    if attest or any(text.lower() not in ("", "false") for text in (provenance, sbom)):
+        say("warning: attestations (--provenance, --sbom, --attest) are not supported: the image has none")
 
 
 def _default_platforms() -> list[str]:

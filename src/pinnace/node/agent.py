@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -204,8 +204,19 @@ class NodeAgent:
             return
         reference = change.object.spec.reference
         for uid, pod in tuple(self.book.pods.items()):
-            wanting = {c.name for c in all_containers(pod) if wants_image(c, reference)}
+            wanting = {c.name: c for c in all_containers(pod) if wants_image(c, reference)}
             if self.book.eased(uid, lambda c, w=wanting: c.name in w and lacks_image(c.problem)):  # type: ignore[misc]
+                self._queue.add(uid)
+            if not change.object.spec.digest:
+                self._use_instead_of_pull(uid, wanting.values())
+
+    def _use_instead_of_pull(self, uid: str, containers: Iterable[Container]) -> None:
+        """Images were made here while registries are still being asked for them: that need not be waited for."""
+        for container in containers:
+            name = container.name
+            if self.book.facts[uid].container(name).pulling and self._images.find(container) is not None:
+                self._pulls.give_up(uid, name)
+                self.book.change_container(uid, name, lambda c: replace(c, pulling=False, problem=None))
                 self._queue.add(uid)
 
     async def _follow_exits(self) -> None:

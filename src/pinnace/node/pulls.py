@@ -44,6 +44,13 @@ class Pulls:
         for task in self._running.pop(uid, {}).values():
             task.cancel()
 
+    def give_up(self, uid: str, name: str) -> bool:
+        """End the pull of one container; nobody hears of it. Returns whether there was one."""
+        task = self._running.get(uid, {}).pop(name, None)
+        if task is not None:
+            task.cancel()
+        return task is not None
+
     async def _run(self, pod: Pod, container: Container, attempt: int) -> None:
         def tell(kind: str, reason: str, message: str) -> None:
             self._tell(pod, container, kind, reason, message)

@@ -272,6 +272,40 @@ def test_while_one_pod_pulls_others_go_on_and_it_can_be_deleted() -> None:
     play(story)
 
 
+def test_an_image_that_is_made_here_meanwhile_ends_the_wait_for_its_registry() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        world.machine.pull_s = 1000
+        await world.run()
+        names = ApiNames(world.api)
+        await names.set(NamedImage("docker.io/library/other:v1", Digest("sha256:" + "1" * 64)))
+        await world.clock.sleep(1)
+        assert "pull of app:v1 cancelled" not in world.machine.log
+        world.machine.missing_images.clear()
+        await names.set(NamedImage("docker.io/library/app:v1", Digest("sha256:" + "1" * 64)))
+        await world.clock.sleep(0.1)
+        assert "pull of app:v1 cancelled" in world.machine.log
+        assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
+def test_the_name_that_a_pull_gives_does_not_end_that_pull() -> None:
+    async def story(world: World) -> None:
+        world.machine.missing_images.add("app:v1")
+        world.machine.pull_s, world.machine.pull_error = 2, ""
+        await world.run()
+        world.machine.missing_images.clear()
+        digest = Digest("sha256:" + "1" * 64)
+        await ApiNames(world.api).set(NamedImage("docker.io/library/app:v1", digest, digest, digest))
+        await world.clock.sleep(2)
+        assert world.machine.log.count("pull app:v1") == 1
+        assert "pull of app:v1 cancelled" not in world.machine.log
+        assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
 def test_an_image_that_must_not_be_pulled_is_not() -> None:
     async def story(world: World) -> None:
         world.machine.missing_images.add("app:v1")

@@ -44,6 +44,7 @@ def _log_in(server: str, username: str, password: str, *, from_stdin: bool) -> i
         if not username:
             raise UserError("the --password-stdin option requires --username to be set")
         password = sys.stdin.read().rstrip("\r\n")
+    Client().connect().close()  # before anybody types a password for nothing
     if not username and not password and (known := kept.find(key)) is not None:
         who = f" [Username: {known.username}]" if known.username else ""
         say(f"Authenticating with existing credentials...{who}")

@@ -263,6 +263,7 @@ async def test_one_add_takes_local_and_fetched_files_in_order(world: BuildWorld,
     web.pages["/f"] = Page(b"fetched")
     await world.build(f"FROM scratch\nADD f {web.url}/f /d/\n", {"f": "local", "g": "other"})
     assert world.read("/d/f") == "fetched"
+    assert (await world.build(f"FROM scratch\nADD f {web.url}/f /d/\n")).cached == 1
     await world.build(f"FROM scratch\nADD {web.url}/f f g /d/\n")
     assert (world.read("/d/f"), world.read("/d/g")) == ("local", "other")
 

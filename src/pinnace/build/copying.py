@@ -51,7 +51,7 @@ class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CopyFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was copied. `newest_ns` is when one of the sources was last changed. Units: bytes; ns since 1970."""
+    """What was copied. `newest_ns` is when one of the sources that may change was last changed. Units: bytes; ns since 1970."""
 
     entries: int
     size: int
@@ -278,7 +278,7 @@ class _Copier:
 
     def _count(self, info: os.stat_result) -> None:
         self._entries += 1
-        self._newest_ns = max(self._newest_ns, info.st_ctime_ns)
+        self._note_change(info)
         self._report("copying", self._entries, self._size)
 
     def _unpack(self, found: Found) -> None:
@@ -294,7 +294,11 @@ class _Copier:
         )
         self._entries += done.entries
         self._size += done.size
-        self._newest_ns = max(self._newest_ns, os.lstat(found.real).st_ctime_ns)
+        self._note_change(os.lstat(found.real))
+
+    def _note_change(self, info: os.stat_result) -> None:
+        if not self._selection.is_fixed:
+            self._newest_ns = max(self._newest_ns, info.st_ctime_ns)
 
 
 def _read_chmod(text: str) -> Chmod:

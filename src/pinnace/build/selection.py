@@ -23,7 +23,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What to take from where. `ignore` is the text of a .dockerignore; `keep_owner` is for files of other stages.
 
     `known` is the file in which digests of these files are remembered; "" for none. With `parents`, a copy keeps the
-    folders of a source's path (those after "/./", if that is in it). `unpack` says that archives are unpacked.
+    folders of a source's path (those after "/./", if that is in it). `unpack` says that archives are unpacked, `is_fixed` that nobody changes
+    the files meanwhile.
     For errors: `shown` is the folder as people know it, `beside` that of the Dockerfile.
     """
 
@@ -37,6 +38,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     known: str = ""
     parents: bool = False
     unpack: bool = False
+    is_fixed: bool = False
     shown: str = ""
     beside: str = ""
 

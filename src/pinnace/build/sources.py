@@ -126,6 +126,7 @@ class FolderPart:
             beside=folder.beside,
             parents=step.parents,
             unpack=step.unpack,
+            is_fixed=folder.is_fixed,
         )
 
     @property
@@ -185,5 +186,6 @@ class LayersPart:
                 keep_owner=True,
                 parents=self._step.parents,
                 unpack=self._step.unpack,
+                is_fixed=True,
             )
         return self._selection

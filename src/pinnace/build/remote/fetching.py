@@ -155,6 +155,7 @@ class HttpPart:
             exclude=self._step.exclude,
             what=hide_secrets(self._source.url),
             unpack=self._source.unpack,
+            is_fixed=True,
         )
 
     async def _fetch(self, news: StepNews | None) -> Kept:
@@ -203,6 +204,7 @@ class GitPart:
             sources=("/",),
             exclude=self._step.exclude,
             what=show(self._source),
+            is_fixed=True,
         )
 
 

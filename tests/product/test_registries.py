@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.host.registries import PASSWORD, USER, RealRegistry, needs_registry, needs_skopeo, real_registry
-from tests.product.instance import Product, container_state, pod_ready, waiting_reason
+from tests.product.instance import PINNACE, Product, container_state, pod_ready, waiting_reason
 from tests.product.manifests import container, pod
 
 pytestmark = [needs_registry, needs_skopeo]
@@ -120,6 +123,22 @@ def test_all_tags_are_pushed_and_pulled(
     assert told.endswith(f"Status: Downloaded newer image for {repository}\n{repository}\n")
 
 
+def test_a_registry_with_tokens_takes_the_same_login(
+    product: Product, env: dict[str, str], tmp_path: Path
+) -> None:
+    with real_registry(tmp_path, tls=True, auth="token") as one:
+        one.fill("team/token:v1")
+        name = one.reference("team/token:v1")
+        again = one.reference("team/token:v2")
+        assert product.pinnace("pull", "-q", name, env=env) == f"{name}\n"  # everybody may
+        product.pinnace("tag", name, again)
+        refused = product.try_pinnace("push", again, env=env)
+        assert (refused.returncode, "denied" in refused.stderr) == (1, True)
+        log_in(product, one, env)
+        assert "v2: digest: sha256:" in product.pinnace("push", again, env=env)
+        product.pinnace("rmi", name, again)
+
+
 def test_a_wrong_password_is_refused_and_not_kept(
     product: Product, registry: RealRegistry, env: dict[str, str]
 ) -> None:
@@ -149,10 +168,6 @@ def test_what_cannot_be_asked_for_is_told_in_dockers_words(
 
 
 def test_a_client_that_goes_away_ends_its_pull(product: Product, env: dict[str, str]) -> None:
-    import subprocess
-
-    from tests.product.instance import PINNACE
-
     with silent_server() as server:
         process = subprocess.Popen(
             [*PINNACE, "pull", f"{address_of(server)}/app:v1"], env={**product.env, **env}
@@ -251,6 +266,60 @@ def test_a_pod_can_be_deleted_while_its_image_comes_and_others_go_on(product: Pr
             connection.settimeout(20)
             while connection.recv(4096):
                 pass
+
+
+class Valve:
+    """A registry's door that can be shut: connections are taken, and led on only once it is opened."""
+
+    def __init__(self, host: str) -> None:
+        self._target = (host.split(":")[0], int(host.split(":")[1]))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.host = address_of(self._server)
+        self.open = threading.Event()
+        self.knocked = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                self.knocked.set()
+                threading.Thread(target=self._lead, args=(connection,), daemon=True).start()
+
+    def _lead(self, connection: socket.socket) -> None:
+        self.open.wait(60)
+        with contextlib.suppress(OSError), connection, socket.create_connection(self._target) as target:
+            back = threading.Thread(target=_copy, args=(target, connection), daemon=True)
+            back.start()
+            _copy(connection, target)
+            back.join()
+
+    def close(self) -> None:
+        self.open.set()
+        self._server.close()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_daemon_that_dies_while_pods_pull_leaves_the_pulls_to_the_next(
+    own: Product, tmp_path: Path
+) -> None:
+    with real_registry(tmp_path) as one, contextlib.closing(Valve(one.host)) as valve:
+        own.pinnace("tag", "tiny:v1", one.reference("team/app:v1"))
+        own.pinnace("push", one.reference("team/app:v1"))
+        own.apply(pod("web", {**container(), "image": f"{valve.host}/team/app:v1"}))
+        assert valve.knocked.wait(30)
+        own.kill_daemon()
+        valve.knocked.clear()
+        own.up()
+        assert valve.knocked.wait(30)
+        valve.open.set()
+        own.until("pods", "web", pod_ready)
 
 
 # --- settings, and the node's own credentials ------------------------------------------------------------------------

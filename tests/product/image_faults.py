@@ -9,12 +9,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tests.product.instance import PATIENCE, PINNACE, Product
 
-SETTLE_S = 10.0
+SETTLE_S = 20.0
 WAIT_S = 30.0
 
 
@@ -59,21 +59,46 @@ def _names(folder: Path) -> list[str]:
 
 
 def _walk_cgroups(top: str) -> Iterator[str]:
+    """Yield the cgroups below the instance's own, which stays, as that of its monitors does."""
     for base, _, _ in os.walk(top):
-        yield base
+        if base not in (top, f"{top}/monitors"):
+            yield base
 
 
-def until_clean(product: Product, before: Traces) -> None:
-    """Wait until nothing is left but what was there before; layers that only the build's cache keeps are pruned."""
+def at_rest(product: Product) -> Traces:
+    """Return what there is once nothing is cached, half made or being removed any more."""
+    product.pinnace("builder", "prune", "-a", "-f")
+    end = time.monotonic() + SETTLE_S * PATIENCE
+    while (found := look(product)).files:
+        assert time.monotonic() < end, f"still there: {found.files}"
+        time.sleep(0.05)
+    return found
+
+
+def until_clean(product: Product, before: Traces, *, but_whole_layers: bool = False) -> None:
+    """Wait until nothing is left but what was there before; layers that only the build's cache keeps are pruned.
+
+    `but_whole_layers`: what a broken pull has already got stays for the next one.
+    """
     end = time.monotonic() + SETTLE_S * PATIENCE
     while True:
         product.pinnace("builder", "prune", "-a", "-f")
         after = look(product)
+        if but_whole_layers:
+            after = replace(after, layers=before.layers)
         if after == before:
             return
-        if time.monotonic() > end:
-            assert after == before
+        assert time.monotonic() < end, _tell_changes(before, after)
         time.sleep(0.1)
+
+
+def _tell_changes(before: Traces, after: Traces) -> str:
+    lines = []
+    for what, was in asdict(before).items():
+        now = getattr(after, what)
+        lines += [f"{what}: {one} is left" for one in set(now) - set(was)]
+        lines += [f"{what}: {one} is gone" for one in set(was) - set(now)]
+    return "\n".join(lines)
 
 
 @dataclass

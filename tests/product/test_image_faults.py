@@ -19,16 +19,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.lying_registry import Lie, LyingRegistry, lying_registry
+from tests.host.lying_registry import ALWAYS, Lie, LyingRegistry, lying_registry
 from tests.host.registries import make_image, tar_of
 from tests.product.fixtures import fresh_product
-from tests.product.image_faults import Traces, client, look, until_clean
+from tests.product.image_faults import Client, Traces, at_rest, client, look, until_clean
 from tests.product.instance import Product
 
 MIB = 1 << 20
 DISK_MIB = 64
 FULL = "No space left on device|disk has only"
-FILES = 6000
+FILES = 2500
 
 
 def write_context(folder: Path, dockerfile: str, files: dict[str, bytes] | None = None) -> Path:
@@ -72,7 +72,7 @@ def test_a_disk_that_fills_in_a_build(small: Product, tmp_path: Path, kind: str)
     context = write_context(tmp_path / "context", dockerfile, {"big": os.urandom(100 * MIB)})
     with tarfile.open(context / "big.tar", "w") as tar:
         tar.add(context / "big", "big")
-    before = look(small)
+    before = at_rest(small)
     done = small.try_pinnace("build", "-t", "full:v1", str(context))
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
     assert re.search(FULL, done.stderr) and place in done.stderr, done.stderr
@@ -88,12 +88,14 @@ def test_a_disk_that_fills_in_a_pull(small: Product) -> None:
         layers = [tar_of({"big": os.urandom(100 * MIB)}), tar_of({"small": b"1"})]
         registry.put_image("team/big", "v1", make_image(layers))
         registry.put_image("team/small", "v1", make_image(layers[1:]))
-        before = look(small)
+        before = at_rest(small)
         done = small.try_pinnace("pull", registry.reference("team/big:v1"))
         assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
         assert re.search(FULL, done.stderr), done.stderr
-        until_clean(small, before)
+        until_clean(small, before, but_whole_layers=True)
         small.pinnace("pull", registry.reference("team/small:v1"))
+        small.pinnace("rmi", registry.reference("team/small:v1"))
+        until_clean(small, before)
 
 
 def test_a_disk_that_fills_in_a_load(small: Product, root_tar: Path, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_disk_that_fills_in_a_load(small: Product, root_tar: Path, tmp_path: P
     with tarfile.open(big, "w") as tar:
         (tmp_path / "data").write_bytes(os.urandom(100 * MIB))
         tar.add(tmp_path / "data", "data")
-    before = look(small)
+    before = at_rest(small)
     done = small.try_pinnace("import", str(big), "big:v1")
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr, done.stderr
     assert re.search(FULL, done.stderr), done.stderr
@@ -112,7 +114,7 @@ def test_a_disk_that_fills_while_a_step_becomes_a_layer(small: Product, tmp_path
     context = write_context(
         tmp_path / "context", "FROM tiny:v1\nRUN echo made; sleep 0.5; seq 9999 > /n; true"
     )
-    before = look(small)
+    before = at_rest(small)
     ended = threading.Event()
     filler = small.host.home / "filler"
 
@@ -147,9 +149,8 @@ class World:
 
     product: Product
     registry: LyingRegistry
-    silent_port: int
+    silent: socket.socket
     context: Path
-    before: Traces | None = None
     held: list[socket.socket] = field(default_factory=list)
 
 
@@ -170,7 +171,8 @@ def world(kubectl_binary: Path, root_tar: Path, tmp_path_factory: pytest.TempPat
         registry.put_image("team/app", "v1", make_image(layers))
         product.up()
         product.pinnace("import", str(root_tar), "tiny:v1")
-        yield World(product, registry, silent.getsockname()[1], context)
+        silent.settimeout(30)
+        yield World(product, registry, silent, context)
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,8 @@ class Step:
     stalls: bool = False
 
 
-MANY = "for i in $(seq 4000); do echo $i > /srv-$i; done; echo made"
+SILENT = "SILENT"  # the port of the server that never answers; as a marker: that it was called
+MANY = "for i in $(seq 1500); do echo $i > /srv-$i; done; echo made"
 STEPS = {
     "RUN": Step("FROM tiny:v1\nRUN echo started; sleep 100", "started\n"),
     "RUN that ignores signals": Step(
@@ -208,7 +211,7 @@ STEPS = {
         "FROM tiny:v1 AS a\nCOPY many /many\nFROM tiny:v1\nCOPY --from=a /many /other", "COPY --from=a", 0.05
     ),
     "ADD of an archive": Step("FROM tiny:v1\nADD many.tar /many/", "ADD many.tar", 0.1),
-    "ADD of a URL": Step("FROM tiny:v1\nADD http://127.0.0.1:SILENT/file /file", "ADD http", 0.2),
+    "ADD of a URL": Step(f"FROM tiny:v1\nADD http://127.0.0.1:{SILENT}/file /file", SILENT),
     "FROM of a registry": Step("FROM REGISTRY/team/app:v1\nCOPY many /many", "#1", 0.3, stalls=True),
     "output as a tar": Step(
         "FROM tiny:v1\nCOPY many /many", "COPY many /many", 0.6, words=("--output", "type=tar,dest=OUT")
@@ -227,23 +230,33 @@ class Going:
 def prepare(world: World, name: str, tmp_path: Path) -> Going:
     """Write the Dockerfile of a step, and make the registry stall if it is to."""
     step = STEPS[name]
-    text = step.dockerfile.replace("SILENT", str(world.silent_port)).replace("REGISTRY", world.registry.host)
+    text = step.dockerfile.replace(SILENT, str(world.silent.getsockname()[1])).replace(
+        "REGISTRY", world.registry.host
+    )
     write_context(world.context, text)
     if step.stalls:
-        world.registry.lie(Lie("GET", "/blobs/", stall_after=1000))
+        world.registry.lie(Lie("GET", "/blobs/", stall_after=2000, times=ALWAYS))
     more = tuple(word.replace("OUT", str(tmp_path / "out.tar")) for word in step.words)
     named = () if more else ("-t", "killed:v1")
     return Going(("build", "--progress", "plain", "--no-cache", *named, *more, str(world.context)), step)
 
 
+def wait_until_in(world: World, step: Step, one: Client) -> None:
+    """Wait until the build is in the middle of the step."""
+    if step.marker == SILENT:
+        world.held.append(world.silent.accept()[0])
+    else:
+        one.wait_for(step.marker)
+    time.sleep(step.then_s)
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_a_build_whose_client_is_gone_leaves_nothing(world: World, tmp_path: Path, name: str) -> None:
     product = world.product
-    before = look(product)
+    before = at_rest(product)
     going = prepare(world, name, tmp_path)
     with client(product, *going.words) as one:
-        one.wait_for(going.step.marker)
-        time.sleep(going.step.then_s)
+        wait_until_in(world, going.step, one)
         one.cut()
     settle(world, before)
 
@@ -253,21 +266,24 @@ def test_a_build_whose_daemon_is_killed_says_so_and_leaves_nothing(
     world: World, tmp_path: Path, name: str
 ) -> None:
     product = world.product
-    before = look(product)
+    before = at_rest(product)
     going = prepare(world, name, tmp_path)
     with client(product, *going.words) as one:
-        one.wait_for(going.step.marker)
-        time.sleep(going.step.then_s)
+        wait_until_in(world, going.step, one)
         product.kill_daemon()
         code, said = one.end()
     if code:  # a job that was finished before is as good
-        assert "error: " in said and "Traceback" not in said
+        assert "error: " in said and "Traceback" not in said, said
     product.up()
     settle(world, before)
+    write_context(world.context, "FROM tiny:v1\nRUN echo fine > /fine\nCOPY many/f1 /\n")
+    product.pinnace("build", "-t", "killed:v1", str(world.context))
+    assert product.pinnace("run", "--rm", "killed:v1", "cat", "/fine") == "fine\n"
+    product.pinnace("rmi", "killed:v1")
 
 
 def test_a_build_that_is_interrupted_ends_at_once(world: World, tmp_path: Path) -> None:
-    before = look(world.product)
+    before = at_rest(world.product)
     going = prepare(world, "RUN that ignores signals", tmp_path)
     with client(world.product, *going.words) as one:
         one.wait_for(going.step.marker)
@@ -278,18 +294,12 @@ def test_a_build_that_is_interrupted_ends_at_once(world: World, tmp_path: Path) 
 
 
 def settle(world: World, before: Traces) -> None:
-    """Take back what a job that was finished after all made, then nothing else may be left; builds work as ever."""
+    """Take back what a job that was finished after all made: nothing else may be left then."""
     product = world.product
     world.registry.forget_lies()
-    product.poll(lambda: not look(product).files, timeout_s=15)
-    for name in ("killed:v1", f"{world.registry.host}/team/app:v1"):
-        product.try_pinnace("rmi", "-f", name)
+    at_rest(product)
+    product.try_pinnace("rmi", "-f", "killed:v1", f"{world.registry.host}/team/app:v1")
     product.pinnace("image", "prune", "-f")
-    until_clean(product, before)
-    write_context(world.context, "FROM tiny:v1\nRUN echo fine > /fine\nCOPY many.tar /\n")
-    product.pinnace("build", "-t", "killed:v1", str(world.context))
-    assert product.pinnace("run", "--rm", "killed:v1", "cat", "/fine") == "fine\n"
-    product.pinnace("rmi", "killed:v1")
     until_clean(product, before)
 
 
@@ -298,15 +308,15 @@ def settle(world: World, before: Traces) -> None:
 
 def test_a_pull_in_whose_middle_the_daemon_is_killed(world: World) -> None:
     product, name = world.product, world.registry.reference("team/app:v1")
-    before = look(product)
-    world.registry.lie(Lie("GET", "/blobs/", stall_after=1000))
+    before = at_rest(product)
+    world.registry.lie(Lie("GET", "/blobs/", stall_after=2000, times=ALWAYS))
     with client(product, "pull", name) as one:
         product.poll(lambda: look(product).files)
         product.kill_daemon()
         code, said = one.end()
-    assert code and "error: " in said and "Traceback" not in said
+    assert code and "error: " in said and "Traceback" not in said, said
     product.up()
-    until_clean(product, before)
+    until_clean(product, before, but_whole_layers=True)
     world.registry.forget_lies()
     product.pinnace("pull", name)
     product.pinnace("rmi", name)
@@ -315,20 +325,23 @@ def test_a_pull_in_whose_middle_the_daemon_is_killed(world: World) -> None:
 
 def test_a_pull_whose_client_is_gone_is_given_up(world: World) -> None:
     product, name = world.product, world.registry.reference("team/app:v1")
-    before = look(product)
-    world.registry.lie(Lie("GET", "/blobs/", stall_after=1000))
+    before = at_rest(product)
+    world.registry.lie(Lie("GET", "/blobs/", stall_after=2000, times=ALWAYS))
     with client(product, "pull", name) as one:
         product.poll(lambda: look(product).files)
         one.cut()
-    until_clean(product, before)
+    until_clean(product, before, but_whole_layers=True)
     world.registry.forget_lies()
+    product.pinnace("pull", name)
+    product.pinnace("rmi", name)
+    until_clean(product, before)
 
 
 @pytest.mark.parametrize("who", ["client", "daemon"])
 def test_a_push_that_is_cut_leaves_nothing_and_is_done_later(world: World, root_tar: Path, who: str) -> None:
     product, name = world.product, world.registry.reference(f"team/{who}:v1")
     product.pinnace("import", str(root_tar), name)
-    before = look(product)
+    before = at_rest(product)
     world.registry.lie(Lie("PATCH|PUT|POST", "/uploads/", stall_after=0))
     with client(product, "push", name) as one:
         product.poll(lambda: any("/uploads/" in seen.path for seen in world.registry.seen))
@@ -338,7 +351,7 @@ def test_a_push_that_is_cut_leaves_nothing_and_is_done_later(world: World, root_
         else:
             product.kill_daemon()
             code, said = one.end()
-            assert code and "error: " in said and "Traceback" not in said
+            assert code and "error: " in said and "Traceback" not in said, said
             product.up()
     world.registry.forget_lies()
     until_clean(product, before)
@@ -353,7 +366,7 @@ def test_a_push_that_is_cut_leaves_nothing_and_is_done_later(world: World, root_
 
 def test_pulls_builds_and_prunes_at_once_lose_nothing(world: World) -> None:
     product, remote = world.product, world.registry.reference("team/app:v1")
-    before = look(product)
+    before = at_rest(product)
     failures: list[str] = []
     ended = threading.Event()
 

@@ -316,6 +316,25 @@ def inspect(name: str, *flags: str) -> Any:
 
 
 @needs_skopeo
+async def test_annotations_stand_in_the_manifest(pair: Pair) -> None:
+    taker = Taker(pair.first)
+    name = pair.registry.reference("app:v1")
+    wanted = (Wanted(type="image", push=True), Wanted(type="oci"))
+    text = f"FROM {pair.base}\nLABEL x=y\n"
+    for value in ("1", "2"):  # also where the image was pushed before
+        told = {"org.example.b": value, "a": "x"}
+        built = await pair.first.build(text, told=taker, name=name, outputs=wanted, annotations=told)
+        manifest = json.loads(pair.registry.manifest("app:v1"))
+        assert manifest["annotations"] == told
+        with tarfile.open(fileobj=io.BytesIO(taker.taken[1])) as archive:
+            index = json.load(archive.extractfile("index.json") or io.BytesIO())
+            digits = index["manifests"][0]["digest"].removeprefix("sha256:")
+            inside = json.load(archive.extractfile(f"blobs/sha256/{digits}") or io.BytesIO())
+        assert inside["annotations"] == told
+    assert built.manifest == pair.registry.inspect("app:v1")["Digest"]
+
+
+@needs_skopeo
 @pytest.mark.parametrize(("kind", "scheme"), [("oci", "oci-archive"), ("docker", "docker-archive")])
 @pytest.mark.parametrize("compression", ["", "zstd"])
 async def test_archive_is_one_that_skopeo_reads(
@@ -463,6 +482,15 @@ async def test_folder_holds_a_cache_too(pair: Pair, tmp_path: Path) -> None:
     second = await pair.second.build(text, FILES, cache_from=(place,))
     assert (second.cached, second.image) == (4, first.image)
     assert pair.second.read("/app/run") == "run\n"
+
+
+async def test_stage_is_done_anew_where_others_are_cached(pair: Pair) -> None:
+    text = TWO_STAGES.format(base=pair.base)
+    await pair.first.build(text, FILES)
+    told = Told()
+    await pair.first.build(text, FILES, told=told, no_cache_stages=("BUILDER",))
+    assert told.steps("done") == ["COPY src /src", "RUN cat /src/a > /made && echo debris > /debris"]
+    assert told.steps("cached") == ["COPY --from=builder /made /app/made", "RUN echo run > /app/run"]
 
 
 async def test_image_carries_its_own_cache(pair: Pair) -> None:

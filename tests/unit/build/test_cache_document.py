@@ -17,7 +17,7 @@ from pinnace.build.cache_document import (
     render_document,
 )
 from pinnace.build.cache_import import read_config
-from pinnace.build.cache_places import CachePlace, read_places
+from pinnace.build.cache_places import CachePlace, read_places, with_inline
 from pinnace.oci.digest import Digest
 from pinnace.oci.manifest import Descriptor
 
@@ -132,3 +132,10 @@ def test_places_are_checked() -> None:
         with pytest.raises(UserError):
             read_places(value, is_source=True)
     assert read_places([{"type": "inline"}], is_source=False) == (CachePlace(type="inline"),)
+
+
+def test_build_arg_asks_for_an_inline_cache_once() -> None:
+    inline = CachePlace(type="inline")
+    assert with_inline((), {"BUILDKIT_INLINE_CACHE": "1"}) == (inline,)
+    assert with_inline((inline,), {"BUILDKIT_INLINE_CACHE": "true"}) == (inline,)
+    assert with_inline((), {"BUILDKIT_INLINE_CACHE": "0"}) == with_inline((), {}) == ()

@@ -23,6 +23,7 @@ import zstandard
 from zlib_ng import zlib_ng
 
 from pinnace.base.errors import Bug
+from pinnace.image.gzip_blocks import GzipBlocks
 from pinnace.image.tar_format import TarError
 from pinnace.oci.digest import Digest
 
@@ -31,6 +32,12 @@ QUEUED_CHUNKS = 8
 WAIT_S = 0.2  # how long a thread waits on the other before it looks whether it was told to stop
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
+XZ_MEMORY_BYTES = (
+    80 << 20
+)  # what `xz -9` needs to unpack is 65 MiB. Source: xz(1), "Compression preset levels"
+# gzip packs zeros 1030 times smaller; real files with their headers never come near.
+BOMB_RATIO = 1000
+BOMB_FROM_BYTES = 1 << 30
 
 MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -108,12 +115,13 @@ class ArchiveFile:
 
 
 class _Watched:
-    """A file whose reads are digested; it can give its first bytes back."""
+    """A file whose reads are digested and counted; it can give its first bytes back."""
 
     def __init__(self, file: Readable, digester: Digester | None) -> None:
         self._file = file
         self._digester = digester
         self._ahead = b""
+        self.size = 0
 
     def peek(self, size: int) -> bytes:
         while len(self._ahead) < size:
@@ -126,6 +134,7 @@ class _Watched:
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(CHUNK if size < 0 else size) if not self._ahead else self._ahead
         self._ahead = b""
+        self.size += len(data)
         if self._digester is not None:
             self._digester.update(data)
         return data
@@ -159,6 +168,34 @@ class _GzipReader:
                 return out
 
 
+class _XzReader:
+    """xz with several streams; zeros after the last one are padding."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+
+    def read(self, size: int, /) -> bytes:
+        data = b""
+        while True:
+            if self._unpack.eof:
+                data = self._unpack.unused_data
+                while not data.strip(b"\0"):
+                    data = self._file.read(CHUNK)
+                    if not data:
+                        return b""
+                data = data.lstrip(b"\0")
+                self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+            elif self._unpack.needs_input:
+                data = self._file.read(CHUNK)
+                if not data:
+                    raise EOFError
+            out = self._unpack.decompress(data, size)
+            data = b""
+            if out:
+                return out
+
+
 def open_packed(file: Readable, compression: str) -> Readable:
     """Return a reader of the unpacked bytes. `compression`: "", "gzip", "zstd", "xz" or "bzip2"."""
     if compression == "gzip":
@@ -167,7 +204,7 @@ def open_packed(file: Readable, compression: str) -> Readable:
         packed = cast(IO[bytes], file)
         return zstandard.ZstdDecompressor().stream_reader(packed, read_size=CHUNK, read_across_frames=True)
     if compression == "xz":
-        return lzma.LZMAFile(cast(IO[bytes], file))
+        return _XzReader(file)
     if compression == "bzip2":
         return bz2.BZ2File(cast(IO[bytes], file))
     return file
@@ -222,9 +259,17 @@ class Inflow:
         try:
             self.compression = compression_of_start(self._file.peek(MAGIC_BYTES))
             reader = open_packed(self._file, self.compression)
+            unpacked = 0
             while data := reader.read(CHUNK):
                 if self.tar is not None:
                     self.tar.update(data)
+                unpacked += len(data)
+                if unpacked > BOMB_FROM_BYTES and unpacked > BOMB_RATIO * self._file.size:
+                    raise TarError(
+                        f"the archive's {self._file.size} bytes of {self.compression} data unpack to more than "
+                        f"{unpacked} bytes, over {BOMB_RATIO} times as many: refused",
+                        hint="no root file system is packed so well; unpack it by hand if you trust it",
+                    )
                 self._put(data)
             while self._file.read(CHUNK):
                 pass  # what stands behind the packed data belongs to the blob's digest
@@ -262,6 +307,9 @@ def open_packer(
     compression: str, level: int | None = None
 ) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
     """Return (pack, finish) for "", "gzip" or "zstd". The same bytes and level always give the same result."""
+    if compression == "gzip" and level is None:
+        blocks = GzipBlocks()
+        return blocks.pack, blocks.finish
     if compression == "gzip":
         gzip = zlib_ng.compressobj(GZIP_LEVEL if level is None else level, zlib_ng.DEFLATED, 31)
         return gzip.compress, gzip.flush

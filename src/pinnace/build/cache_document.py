@@ -2,7 +2,8 @@
 
 The document is the configuration of an OCI manifest whose layers are the cache's, so that any registry and any OCI layout
 keeps it. Inside an image's configuration (an inline cache) it is the same, and the layers are the image's.
-What made a step is told by its cache key only, which nobody can turn back. See docs/adr/0017.
+What a step was is told by its cache key only, which nobody can turn back: a stage that isn't in the image stays untold.
+See docs/adr/0017.
 Invariant: nothing is believed that does not fit: a document of another version, or with layers that aren't there, is refused.
 """
 
@@ -38,11 +39,10 @@ class CachedLayer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CachedStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step: its key, and its layer by its place in the document. Units: unix seconds, seconds."""
+    """A step: its key, and its layer by its place in the document; not its text. Units: unix seconds, seconds."""
 
     key: str
     layer: int
-    text: str
     created: float
     seconds: float = 0.0
 
@@ -91,7 +91,6 @@ def compose(
         step = CachedStep(
             key=one.key,
             layer=places[one.diff_id],
-            text=one.text,
             created=one.created,
             seconds=round(one.seconds, 3),
         )
@@ -121,7 +120,7 @@ def parse_document(data: bytes | msgspec.Raw, blobs: int, where: str) -> CacheDo
             raise UserError(f"{where} names a layer that is not there: {layer.diff_id}")
     for step in document.steps:
         if not 0 <= step.layer < len(document.layers) or len(step.key) != KEY_CHARACTERS:
-            raise UserError(f"{where} has a step that makes no sense: {step.text[:80]!r}")
+            raise UserError(f"{where} has a step that makes no sense: {step.key[:80]!r}")
     return document
 
 

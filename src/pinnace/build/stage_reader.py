@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from pinnace.build import steps
 from pinnace.build.add_sources import SourceError, read_sources
-from pinnace.build.durations import parse_nanoseconds
 from pinnace.build.modes import ModeError, parse_chmod
 from pinnace.build.mount_plan import CONTENT_PATH, escape_pattern, plan_mount
 from pinnace.build.platforms import Platform
@@ -30,6 +29,7 @@ from pinnace.dockerfile.mounts import MountError, parse_mount
 from pinnace.dockerfile.parse import Stage
 from pinnace.dockerfile.source import Source
 from pinnace.oci.config import ContainerConfig, HealthCheck
+from pinnace.oci.durations import parse_nanoseconds
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 SCRIPT_FOLDER = "/dev/pipes"  # where a here-document that is a script of its own is put for its RUN

@@ -29,6 +29,16 @@ TEXTS: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (("--stop-signal",), "stop_signal", "SIGNAL", "What `stop` sends."),
     (("--pid",), "pid", "MODE", "host: see the host's processes."),
     (("--ipc",), "ipc", "MODE", "host: share the host's /dev/shm."),
+    (("--health-cmd",), "health_cmd", "COMMAND", "Says by its exit code whether the container is healthy."),
+    (("--health-interval",), "health_interval", "TIME", "How often (default 30s)."),
+    (("--health-timeout",), "health_timeout", "TIME", "How long a check may take (default 30s)."),
+    (
+        ("--health-start-period",),
+        "health_start_period",
+        "TIME",
+        "How long failures don't count (default 0s).",
+    ),
+    (("--health-start-interval",), "health_start_interval", "TIME", "How often in that time (default 5s)."),
 )
 LISTS: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (("-e", "--env"), "env", "NAME[=VALUE]", "Environment; without a value, ours."),
@@ -55,12 +65,14 @@ FLAGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("--privileged",), "privileged", "All capabilities and devices."),
     (("--read-only",), "read_only", "Its root file system can't be written."),
     (("-P", "--publish-all"), "publish_all", "Publish all exposed ports, on free ones."),
+    (("--no-healthcheck",), "no_healthcheck", "Leave the image's HEALTHCHECK out."),
 )
 
 
 NUMBERS: tuple[tuple[tuple[str, ...], str, int | None, str, str], ...] = (
     (("--cpu-shares",), "cpu_shares", 0, "N", "Weight among others (default 1024)."),
     (("--pids-limit",), "pids_limit", 0, "N", "How many processes; -1 for no limit."),
+    (("--health-retries",), "health_retries", 0, "N", "How many failures in a row count (default 3)."),
     (("--stop-timeout",), "stop_timeout", None, "SECONDS", "How long `stop` waits."),
 )
 

@@ -179,7 +179,7 @@ class Instance:
         )
         keyring = PersonKeyring(self._person, docker_config_of(self._person))
         pod_images = HostImages(api, host.sandbox_images.find, host.images.pull, keyring.find_store, clock)
-        queries = Queries(engine.book, engine.maker, host.sandboxes, host.images)
+        queries = Queries(engine.book, engine.maker, host.sandboxes, host.images, engine.prober)
         snapshots = Snapshots(engine.book, host.images, clock)
         agent = NodeAgent(
             api,

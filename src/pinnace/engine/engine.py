@@ -27,6 +27,7 @@ from pinnace.base.times import render_time
 from pinnace.engine import status
 from pinnace.engine.adoption import Adoption, decide_adoption
 from pinnace.engine.book import Entry
+from pinnace.engine.health import STARTING, Health, compute_argv
 from pinnace.engine.lives import Lives, Size, Started
 from pinnace.engine.maker import Maker, Publisher
 from pinnace.engine.merge import Merged, merge
@@ -150,14 +151,18 @@ class Engine(Lives):
                 gateway=address.gateway if address else "",
                 mac=address.mac if address else "",
                 ports=ports,
+                health=STARTING if compute_argv(entry.spec.health) else "",
             )
             self._set(entry, again)
+        before = Health(entry.status.health or STARTING, entry.status.failed_checks)
+        self._begin_checks(entry, handle.started_at, before)
 
     async def close(self) -> None:
         """Finish calls, write statuses, stop watching. The containers go on."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=STOP_GRACE_S)
         self._exits.close()
+        await self.prober.close()
         await self._tasks.close()
         await self._records.close()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pinnace.base.errors import UserError
+from pinnace.engine.health import NONE
 from pinnace.kube.objects.pinnace_v1 import Container
 
 
@@ -75,6 +76,7 @@ TESTS: Mapping[str, Test] = {
     "publish": _published,
     "expose": lambda s, value: (value if "/" in value else f"{value}/tcp") in s.container.spec.exposed,
     "network": lambda s, value: s.container.spec.network == value,
+    "health": lambda s, value: (s.container.status.health or NONE) == value,
 }
 
 

@@ -23,7 +23,9 @@ from pinnace.container.attach import Attachment
 from pinnace.container.exits import ExitFact
 from pinnace.engine import failures, status
 from pinnace.engine.book import Book, Entry
+from pinnace.engine.health import STARTING, Health, compute_argv
 from pinnace.engine.maker import Maker
+from pinnace.engine.prober import Prober
 from pinnace.engine.records import Records
 from pinnace.engine.restart import decide_restart
 from pinnace.engine.volumes import Volumes
@@ -70,6 +72,7 @@ class Lives:
         self._records = records
         self._locks = KeyedLocks()
         self._tasks = Tasks("engine")
+        self.prober = Prober(sandboxes, clock)
         self.maker = maker
         self.volumes = volumes
         self.book = Book()
@@ -115,8 +118,10 @@ class Lives:
                 gateway=address.gateway if address else "",
                 mac=address.mac if address else "",
                 ports=ports,
+                health=STARTING if compute_argv(entry.spec.health) else "",
             ),
         )
+        self._begin_checks(entry, handle.started_at, Health())
         if handle.exit is not None:
             self._end(entry, handle.exit)
         return attachment
@@ -138,6 +143,7 @@ class Lives:
     def _end(self, entry: Entry, fact: ExitFact, *, restart: bool = True) -> None:
         if entry.status.state != status.RUNNING or entry.gone.is_set():
             return
+        self.prober.end(entry.id)
         again = (
             decide_restart(entry.spec.restart, status.describe_end(entry.status, fact)) if restart else None
         )
@@ -152,6 +158,15 @@ class Lives:
             self._begin_restart(entry, again.wait_s)
         elif restart:
             self._tasks.spawn(self._tidy(entry), f"tidy {entry.spec.name}")
+
+    def _begin_checks(self, entry: Entry, started: float, before: Health) -> None:
+        """Begin the health checks of a container that runs, where it has any."""
+
+        def note(health: Health) -> None:
+            if entry.status.state == status.RUNNING and not entry.gone.is_set():
+                self._set(entry, replace(entry.status, health=health.status, failed_checks=health.streak))
+
+        self.prober.begin(entry.id, entry.spec.health, started, before, note)
 
     async def _leave(self, entry: Entry) -> None:
         await self.maker.unpublish(entry.id)
@@ -193,6 +208,7 @@ class Lives:
     async def _dispose(self, container: Container, *, volumes: bool = False) -> None:
         """Remove everything of a container, its object last. Raises: HostError when something stays."""
         container_id = container.metadata.name
+        self.prober.forget(container_id)
         await self.maker.remove(container_id)
         await self._records.delete(container_id)
         if volumes or container.spec.auto_remove:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pinnace.base.errors import UserError
 from pinnace.container.capabilities import ALL_CAPABILITIES, parse_capability
 from pinnace.engine.amounts import parse_cpus, parse_memory, parse_memory_swap, parse_size, parse_ulimit
+from pinnace.engine.health import merge_health
 from pinnace.engine.mounts import join_mounts, parse_mount, parse_tmpfs, parse_volume
 from pinnace.engine.ports import parse_exposed, parse_publish
 from pinnace.engine.request import RunRequest
@@ -87,6 +88,7 @@ def merge(request: RunRequest, image_id: str, image: ContainerConfig, *, name: s
         read_only=request.read_only,
         host_pid=_check_namespace(request.pid, "--pid"),
         host_ipc=_check_namespace(request.ipc, "--ipc"),
+        health=merge_health(request, image),
     )
     return Merged(spec, tuple(warnings))
 

@@ -17,6 +17,7 @@ from pinnace.engine import status
 from pinnace.engine.book import Book, Entry
 from pinnace.engine.filters import Subject, matches, parse_filters
 from pinnace.engine.maker import Maker
+from pinnace.engine.prober import Prober
 from pinnace.engine.request import ExecRequest
 from pinnace.engine.views import inspect_document, list_row
 from pinnace.image.store import ImageStore
@@ -26,11 +27,14 @@ from pinnace.sandbox.sandboxes import Sandboxes
 class Queries:
     """The readings of one engine."""
 
-    def __init__(self, book: Book, maker: Maker, sandboxes: Sandboxes, images: ImageStore) -> None:
+    def __init__(
+        self, book: Book, maker: Maker, sandboxes: Sandboxes, images: ImageStore, prober: Prober
+    ) -> None:
         self._book = book
         self._maker = maker
         self._sandboxes = sandboxes
         self._images = images
+        self._prober = prober
 
     def list(self, *, all_states: bool = False, filters: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Return the rows of `ps`, newest first. A filter by status or exit code shows ended ones too. Raises: UserError."""
@@ -57,6 +61,7 @@ class Queries:
             volumes=self._maker.volume_folders(entry.container),
             log_path=str(self._maker.log_path(entry.id)),
             rootfs=handle.rootfs if handle is not None else "",
+            health=self._prober.find(entry.id),
         )
 
     def logs(self, reference: str, options: LogOptions) -> AsyncIterator[Chunk]:

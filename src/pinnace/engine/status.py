@@ -19,6 +19,7 @@ from pinnace.container.exits import ExitFact
 from pinnace.engine.restart import Again, Ended
 from pinnace.kube.objects.pinnace_v1 import ContainerStatus, PortBinding
 
+UNHEALTHY = "unhealthy"
 LOST_EXIT_CODE = 255  # Source: moby, daemon/daemon.go, restore: what ended while nobody looked
 CREATED, RUNNING, RESTARTING, EXITED, REMOVING = "created", "running", "restarting", "exited", "removing"
 
@@ -37,6 +38,7 @@ def started(
     gateway: str = "",
     mac: str = "",
     ports: tuple[PortBinding, ...] = (),
+    health: str = "",
 ) -> ContainerStatus:
     """Return the status of a container whose process has begun."""
     return replace(
@@ -54,6 +56,8 @@ def started(
         gateway=gateway,
         mac=mac,
         ports=ports,
+        health=health,
+        failed_checks=0,
     )
 
 
@@ -76,6 +80,7 @@ def ended(status: ContainerStatus, fact: ExitFact, again: Again | None) -> Conta
         gateway="",
         mac="",
         ports=(),
+        health=UNHEALTHY if status.health else "",  # Source: moby, container/health.go, CloseMonitorChannel
     )
     if again is None:
         return replace(after, failures=0)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pinnace.base.times import render_micro_time
+from pinnace.engine.health import Health
 from pinnace.engine.names import is_anonymous
 from pinnace.engine.ports import render_ports
 from pinnace.engine.status import RUNNING, is_running
-from pinnace.kube.objects.pinnace_v1 import Container, ContainerMount, PortBinding
+from pinnace.kube.objects.pinnace_v1 import Container, ContainerMount, HealthProbe, PortBinding
 
 NEVER = "0001-01-01T00:00:00Z"  # Go's zero time, which Docker shows for what has not happened
 
@@ -34,11 +36,17 @@ def list_row(container: Container) -> dict[str, Any]:
         "labels": spec.labels,
         "mounts": [mount.source for mount in spec.mounts if mount.type != "tmpfs"],
         "networks": spec.network,
+        "health": status.health,
     }
 
 
 def inspect_document(
-    container: Container, *, volumes: Mapping[str, str], log_path: str, rootfs: str
+    container: Container,
+    *,
+    volumes: Mapping[str, str],
+    log_path: str,
+    rootfs: str,
+    health: Health | None = None,
 ) -> dict[str, Any]:
     """Return Docker's inspect document. `volumes` maps a volume's target to its folder on the host."""
     spec, status = container.spec, container.status
@@ -48,7 +56,7 @@ def inspect_document(
         "Created": container.metadata.creation_timestamp,
         "Path": argv[0] if argv else "",
         "Args": list(argv[1:]),
-        "State": _state(container),
+        "State": {**_state(container), **_health(container, health)},
         "Image": spec.image_id,
         "ResolvConfPath": "",
         "HostnamePath": "",
@@ -87,6 +95,35 @@ def _state(container: Container) -> dict[str, Any]:
     }
 
 
+def _health(container: Container, health: Health | None) -> dict[str, Any]:
+    """Return the section of a container whose health is checked."""
+    status = container.status
+    if not status.health:
+        return {}
+    log = [
+        {
+            "Start": render_micro_time(one.start),
+            "End": render_micro_time(one.end),
+            "ExitCode": one.exit_code,
+            "Output": one.output,
+        }
+        for one in (health.log if health is not None else ())
+    ]
+    return {"Health": {"Status": status.health, "FailingStreak": status.failed_checks, "Log": log}}
+
+
+def _health_config(probe: HealthProbe) -> dict[str, Any]:
+    values = {
+        "Test": list(probe.test),
+        "Interval": probe.interval_ns,
+        "Timeout": probe.timeout_ns,
+        "StartPeriod": probe.start_period_ns,
+        "StartInterval": probe.start_interval_ns,
+        "Retries": probe.retries,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
 def _config(container: Container) -> dict[str, Any]:
     spec = container.spec
     hostname, _, domain = spec.hostname.partition(".")
@@ -109,6 +146,7 @@ def _config(container: Container) -> dict[str, Any]:
         "Entrypoint": list(spec.entrypoint) or None,
         "OnBuild": None,
         "Labels": spec.labels,
+        **({"Healthcheck": _health_config(spec.health)} if spec.health is not None else {}),
         **({"StopSignal": spec.stop_signal} if spec.stop_signal else {}),
         **({"StopTimeout": spec.stop_timeout_s} if spec.stop_timeout_s is not None else {}),
     }

@@ -16,6 +16,7 @@ from pinnace.cli.client import Client
 from pinnace.cli.output import print_table
 from pinnace.cli.units import render_age
 
+HEALTH = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
 COMMAND_CHARACTERS = 20  # Source: docker/cli, cli/command/formatter/container.go
 ID_CHARACTERS = 12
 HEADER = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
@@ -87,7 +88,8 @@ def render_status(row: dict[str, Any], now: float) -> str:
     """Return the STATUS cell. Example: "Up 3 seconds", "Exited (0) 2 minutes ago". Source: moby, container/state.go, String."""
     state, code = row["state"], row["exit_code"]
     if state == "running":
-        return f"Up {render_age(now - parse_time(row['started_at']))}"
+        health = HEALTH.get(row.get("health", ""), "")
+        return f"Up {render_age(now - parse_time(row['started_at']))}{health}"
     if state == "created":
         return "Created"
     if state == "removing":

@@ -67,6 +67,21 @@ class ContainerLimits(Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     pids: int = 0
 
 
+class HealthProbe(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
+    """How a container's health is checked. Units: nanoseconds; 0 is Docker's default.
+
+    `test` is ("CMD", …), ("CMD-SHELL", command) or ("NONE",); `shell` is the image's, () for the usual one.
+    """
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+    shell: tuple[str, ...] = ()
+
+
 class ContainerSpec(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
     """What `run` asked for, put together with the image's configuration. `image` is the name that was asked for."""
 
@@ -104,6 +119,7 @@ class ContainerSpec(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     read_only: bool = False
     host_pid: bool = _field(default=False, name="hostPID")
     host_ipc: bool = _field(default=False, name="hostIPC")
+    health: HealthProbe | None = None
 
 
 class ContainerStatus(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
@@ -111,7 +127,7 @@ class ContainerStatus(Struct, frozen=True, kw_only=True, gc=False, omit_defaults
 
     `stopped` says that a person has ended it, so that `unless-stopped` leaves it alone. `failures` counts the restarts
     since it last ran well, for the back-off. `starting`: `run` is at it; a daemon that finds it so has a predecessor that
-    died meanwhile.
+    died meanwhile. `health` is "starting", "healthy" or "unhealthy", "" where nothing is checked; `failed_checks` are in a row.
     """
 
     state: str = "created"
@@ -129,6 +145,8 @@ class ContainerStatus(Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     gateway: str = ""
     mac: str = ""
     ports: tuple[PortBinding, ...] = ()
+    health: str = ""
+    failed_checks: int = 0
 
 
 class Container(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):

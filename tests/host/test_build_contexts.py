@@ -88,6 +88,11 @@ async def test_dockerfile_of_a_stream_is_a_path_in_it(world: BuildWorld) -> None
         await world.build("", source=await upload(world, data))
 
 
+async def test_lower_case_name_stands_in_for_a_dockerfile(world: BuildWorld) -> None:
+    await world.build("", source=await upload(world, tar_of({"dockerfile": COPY_ALL})))
+    assert world.layers() == [["dockerfile"]]
+
+
 async def test_hostile_stream_reads_and_writes_nothing_of_this_machine(world: BuildWorld) -> None:
     secret = world.instance.root / "secret"
     secret.write_text("FROM secret\n")

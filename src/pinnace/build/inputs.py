@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pinnace.base.errors import UserError
@@ -61,10 +61,19 @@ def read_inputs(request: BuildRequest) -> Inputs:
         raise UserError(
             f"path {str(request.context)!r} is not a folder", "pinnace build [-f Dockerfile] FOLDER"
         )
+    request = _with_lower_name(request)
     dockerfile = parse_dockerfile(_read_dockerfile(request), request.dockerfile.name)
     name, text = _read_ignore(request)
     parse_ignore(text, name)  # what is wrong with it is told before anything is done
     return Inputs(dockerfile, name, text)
+
+
+def _with_lower_name(request: BuildRequest) -> BuildRequest:
+    """A file "dockerfile" stands in for a Dockerfile that isn't there. Source: BuildKit, dockerui (behaviour)."""
+    lower = request.dockerfile.with_name("dockerfile")
+    if request.dockerfile.name == "Dockerfile" and not request.dockerfile.is_file() and lower.is_file():
+        return replace(request, dockerfile=lower)
+    return request
 
 
 def _read_dockerfile(request: BuildRequest) -> str:

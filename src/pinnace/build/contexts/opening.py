@@ -7,7 +7,6 @@ leads out to this machine's files.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from pinnace.build.places import resolve_inside
 from pinnace.build.remote.addresses import GitSource, HttpSource, RemoteSource, hide_secrets
 from pinnace.build.remote.fetching import Fetching
 from pinnace.build.sources import Folder
+from pinnace.build.threads import in_thread
 from pinnace.dockerfile.ignore import parse_ignore
 from pinnace.image.store import ImageStore
 
@@ -69,14 +69,14 @@ class Contexts:
         text = self._request.source.dockerfile
         if text is not None:
             path = self._work / "stdin" / "Dockerfile"
-            await asyncio.to_thread(_write, path, text)
+            await in_thread(_write, path, text)
             request = replace(request, dockerfile=path)
         return request
 
     async def _open_source(self, source: MainContext) -> BuildRequest:
         if source.upload:
             folder = await self._until.enter_async_context(self._uploads.taken(source.upload))
-            return await asyncio.to_thread(self._inside, folder)
+            return await in_thread(self._inside, folder)
         if source.is_empty:
             return replace(self._request, context=await self._new_folder("empty"))
         remote = read_address(source.address) if source.address else None
@@ -85,14 +85,14 @@ class Contexts:
         if isinstance(remote, GitSource):
             keep = self._request.options.build_args.get(KEEP_GIT_ARG, "").lower() in ("1", "true")
             remote = msgspec.structs.replace(remote, keep_git_dir=keep or remote.keep_git_dir)
-            return await asyncio.to_thread(self._inside, await self._fetching.check_out(remote))
+            return await in_thread(self._inside, await self._fetching.check_out(remote))
         return await self._open_url(remote)
 
     async def _open_url(self, source: HttpSource) -> BuildRequest:
         """A URL is a tar, or else a Dockerfile that needs no context. Source: docker build, remote contexts."""
         folder = await self._fetch_tar(source)
         if folder is not None:
-            return await asyncio.to_thread(self._inside, folder)
+            return await in_thread(self._inside, folder)
         kept = await self._fetching.fetch(source)
         if kept.size > DOCKERFILE_MAX_BYTES:
             raise UserError(
@@ -122,7 +122,7 @@ class Contexts:
                 image = (
                     await self._load_layout(flag) if flag.name.lower() in dockerfile.lower() else flag.value
                 )
-            elif flag.kind == "folder" and not await asyncio.to_thread(Path(flag.value).is_dir):
+            elif flag.kind == "folder" and not await in_thread(Path(flag.value).is_dir):
                 raise UserError(
                     f"--build-context {flag.name}: path {flag.value!r} is not a folder",
                     f"--build-context {flag.name}=FOLDER",
@@ -145,10 +145,10 @@ class Contexts:
         what = f"the context {flag.name!r}"
         if flag.remote is None:
             path = Path(flag.value)
-            ignore = await asyncio.to_thread(_read_ignore, path, is_ours=False)
+            ignore = await in_thread(_read_ignore, path, is_ours=False)
             return Folder(path, what, ignore, known=str(memory_path(self._files, path)))
         path = await self._fetch_named(flag.remote)
-        return Folder(path, what, await asyncio.to_thread(_read_ignore, path, is_ours=True), is_fixed=True)
+        return Folder(path, what, await in_thread(_read_ignore, path, is_ours=True), is_fixed=True)
 
     async def _fetch_named(self, source: RemoteSource) -> Path:
         if isinstance(source, GitSource):
@@ -164,7 +164,7 @@ class Contexts:
         """Return the folder with what is in a tar behind a URL, None when it is something else."""
         kept = await self._fetching.fetch(source)
         archive = await self._fetching.folder_of(kept, "archive") / "archive"
-        if not await asyncio.to_thread(is_archive, str(archive)):
+        if not await in_thread(is_archive, str(archive)):
             return None
         target = await self._new_folder("unpacked")
         await self._images.workers.call(
@@ -180,7 +180,7 @@ class Contexts:
         await self._images.workers.call(pack_layout, job)
         before = {image.id for image in self._images.list()}
         (image,) = await self._images.load(target)
-        await asyncio.to_thread(target.unlink)
+        await in_thread(target.unlink)
         if image.id not in before:
             self._until.push_async_callback(self._drop, image.id)
         return image.id
@@ -198,7 +198,7 @@ class Contexts:
         while True:
             path = self._work / f"{name}-{number}"
             try:
-                await asyncio.to_thread(path.mkdir)
+                await in_thread(path.mkdir)
                 return path
             except FileExistsError:
                 number += 1

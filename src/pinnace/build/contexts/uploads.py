@@ -17,6 +17,7 @@ from pathlib import Path
 from pinnace.base.chance import Chance
 from pinnace.base.errors import UserError
 from pinnace.build.contexts.unpacking import UnpackContextJob, UnpackedContext, unpack_context
+from pinnace.build.threads import in_thread
 from pinnace.image.feed import fed_pipe
 from pinnace.image.workers import Workers
 
@@ -41,13 +42,13 @@ class Uploads:
         """Unpack a stream; return the name by which a build asks for it. Raises: UserError (a bad archive), HostError."""
         name = self._chance.hex(24)
         place = self._place(name)
-        await asyncio.to_thread((place / TREE).mkdir, parents=True)
+        await in_thread((place / TREE).mkdir, parents=True)
         try:
             async with fed_pipe(place / "pipe", data) as pipe:
                 job = UnpackContextJob(source=pipe, target=str(place / TREE))
                 done = await self._workers.call(unpack_context, job)
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
+            await asyncio.shield(in_thread(shutil.rmtree, place, ignore_errors=True))
             raise
         self._waiting[name] = asyncio.get_running_loop().call_later(self._kept_s, self._forget, name)
         return name, done
@@ -63,7 +64,7 @@ class Uploads:
         try:
             yield place / TREE
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
+            await asyncio.shield(in_thread(shutil.rmtree, place, ignore_errors=True))
 
     async def close(self) -> None:
         """Remove what is still waiting."""
@@ -77,7 +78,7 @@ class Uploads:
         self._waiting.pop(name, None)
         log.info("the context %s was sent, but no build asked for it", name)
         task = asyncio.get_running_loop().create_task(
-            asyncio.to_thread(shutil.rmtree, self._place(name), ignore_errors=True),
+            in_thread(shutil.rmtree, self._place(name), ignore_errors=True),
             name="build/forget-upload",
         )
         self._removing.add(task)

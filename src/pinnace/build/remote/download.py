@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import functools
 import hashlib
 import http.client
+import io
 import os
 import re
 import socket
@@ -20,7 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.message import Message
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
@@ -183,7 +185,8 @@ def _receive(response: Any, job: DownloadJob, shown: str, report: Report) -> Dow
     if expected > room:
         raise _too_large(shown, expected, room)
     found, size = hashlib.sha256(), 0
-    with open(job.target, "wb", opener=lambda path, flags: os.open(path, flags, MODE)) as file:
+    opener = functools.partial(os.open, mode=MODE)
+    with open(job.target, "wb", buffering=0, opener=opener) as file:
         size = _write(response, file, found.update, job, shown, room, report)
     if 0 <= expected != size:
         raise _Temporary(
@@ -205,7 +208,7 @@ def _receive(response: Any, job: DownloadJob, shown: str, report: Report) -> Dow
 
 def _write(
     response: Any,
-    file: IO[bytes],
+    file: io.FileIO,
     update: Callable[[bytes], None],
     job: DownloadJob,
     shown: str,
@@ -218,7 +221,7 @@ def _write(
         if size > room:
             raise _too_large(shown, size, room)
         try:
-            file.write(data)
+            _write_all(file, data)
         except OSError as error:
             raise HostError(f"{shown}: {job.target}: {error.strerror}", errno=error.errno) from None
         update(data)
@@ -229,6 +232,12 @@ def _write(
                 raise _stalled(job, shown)
             mark, since = size, now
     return size
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _verify(job: DownloadJob, shown: str, sha256: str) -> None:

@@ -7,7 +7,6 @@ needs (the step is cached) are not fetched at all where a digest or a commit is 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -29,11 +28,13 @@ from pinnace.build.remote.git_words import show
 from pinnace.build.remote.http_files import HttpFiles, Kept
 from pinnace.build.selection import Selection
 from pinnace.build.steps import Copy
+from pinnace.build.threads import in_thread
 from pinnace.image.workers import Workers
 
 TOKEN_SECRET = "GIT_AUTH_TOKEN"  # Source: docker buildx, secrets that log in to git servers
 HEADER_SECRET = "GIT_AUTH_HEADER"
 AGENT = "default"  # of --ssh
+NAME_MAX_BYTES = 255  # Source: linux/limits.h, NAME_MAX
 
 
 class RemoteFiles:
@@ -97,11 +98,11 @@ class Fetching:
             place.mkdir()
             os.link(self._raw[kept.file], place / name)
 
-        await asyncio.to_thread(make)
+        await in_thread(make)
         return place
 
     async def _find_access(self) -> Access:
-        bundle = await asyncio.to_thread(self._files.find_ca_bundle)
+        bundle = await in_thread(self._files.find_ca_bundle)
         return replace_access(self._access, ca_bundle="" if bundle is None else str(bundle))
 
     async def find_commit(self, source: GitSource) -> str:
@@ -141,7 +142,7 @@ class HttpPart:
 
     async def digest(self, news: StepNews) -> str:
         name, content = self._source.name, self._source.checksum
-        if not name or not content:
+        if not name or not content or len(name.encode()) > NAME_MAX_BYTES:
             kept = await self._fetch(news)
             name, content = self._name(kept), f"sha256:{kept.digest}"
         return _digest("http", name, content, self._source.unpack, self._step.exclude)
@@ -167,7 +168,7 @@ class HttpPart:
 
     def _name(self, kept: Kept) -> str:
         name = self._source.name or kept.name
-        if name:
+        if name and len(name.encode()) <= NAME_MAX_BYTES:
             return name
         if self._step.target.endswith("/"):
             raise UserError(

@@ -8,7 +8,6 @@ that one commit always makes one layer.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import shutil
@@ -39,6 +38,7 @@ from pinnace.build.remote.git_words import (
     show,
 )
 from pinnace.build.remote.places import list_folders
+from pinnace.build.threads import in_thread
 from pinnace.image.workers import Workers
 
 ASK_TIMEOUT_S = 120.0
@@ -113,12 +113,12 @@ class GitFiles:
             )
         await inside.run("checkout", "-q", "--force", "--detach", commit, timeout_s=FETCH_TIMEOUT_S)
         await inside.run("remote", "add", "origin", _without_login(source.url))
-        if source.submodules and await asyncio.to_thread((target / ".gitmodules").is_file):
+        if source.submodules and await in_thread((target / ".gitmodules").is_file):
             await self._update_submodules(source, target, git)
         time_text = await inside.run("show", "-s", "--format=%ct", commit)
         job = SettleJob(root=str(target), time=int(time_text or "0"), keep_git_dir=source.keep_git_dir)
         await self._workers.call(settle, job)
-        return await asyncio.to_thread(_find_folder, source, target)
+        return await in_thread(_find_folder, source, target)
 
     async def _update_submodules(self, source: GitSource, target: Path, git: _Git) -> None:
         """Submodules come from the web only, even those of a repository that is a file here; relative to its real address."""
@@ -165,8 +165,8 @@ class GitFiles:
         return done.returncode == 0
 
     async def _git(self, source: GitSource, access: Access) -> _Git:
-        program = await asyncio.to_thread(spawn.find_program, "git", hint=HINT)
-        places = await asyncio.to_thread(_make_places, self._folder, access.agent)
+        program = await in_thread(spawn.find_program, "git", hint=HINT)
+        places = await in_thread(_make_places, self._folder, access.agent)
         path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         environment = render_environment(source, places, access.proxies, path)
         environment |= {"GIT_SSL_CAINFO": access.ca_bundle} if access.ca_bundle else {}
@@ -174,10 +174,10 @@ class GitFiles:
 
     async def _bare(self, source: GitSource, git: _Git) -> Path:
         place = self._place(source)
-        if not await asyncio.to_thread((place / "HEAD").is_file):
-            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        if not await in_thread((place / "HEAD").is_file):
+            await in_thread(shutil.rmtree, place, ignore_errors=True)
             await git.run("init", "-q", "--bare", "--template=", str(place))
-        await asyncio.to_thread(os.utime, place)
+        await in_thread(os.utime, place)
         return place
 
     def _place(self, source: GitSource) -> Path:
@@ -186,9 +186,9 @@ class GitFiles:
     async def prune(self, before_s: float | None = None) -> int:
         """Remove repositories that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
         freed = 0
-        for place in await asyncio.to_thread(list_folders, self._folder / "repositories"):
+        for place in await in_thread(list_folders, self._folder / "repositories"):
             async with self._locks.hold(place):
-                freed += await asyncio.to_thread(_prune, place, before_s)
+                freed += await in_thread(_prune, place, before_s)
         return freed
 
 

@@ -7,7 +7,6 @@ got one keeps it, whatever its URL gives later (a link of its own).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import os
@@ -23,6 +22,7 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.build.remote.addresses import HttpSource, hide_secrets
 from pinnace.build.remote.download import Downloaded, DownloadJob, download
 from pinnace.build.remote.places import list_folders
+from pinnace.build.threads import in_thread
 from pinnace.image.workers import Workers
 
 KEPT_BYTES = 4 << 30  # of all files together; the ones that nobody asked for longest go first
@@ -60,13 +60,13 @@ class HttpFiles:
         """Return the file behind a URL, downloaded now if it has changed. Raises: UserError, HostError."""
         place = self._place(source.url)
         async with self._locks.hold(place):
-            known = await asyncio.to_thread(_load, place, source.url)
+            known = await in_thread(_load, place, source.url)
             if known is not None and source.checksum == f"sha256:{known.digest}":
-                await asyncio.to_thread(os.utime, place)
+                await in_thread(os.utime, place)
                 return known  # what is asked for is here, whatever the server has now
             conditional = known if known is not None and not source.checksum else None
             target = f"{self._chance.hex(16)}.data"
-            await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True, mode=0o700)
+            await in_thread(place.mkdir, parents=True, exist_ok=True, mode=0o700)
             job = DownloadJob(
                 url=source.url,
                 target=str(place / target),
@@ -82,12 +82,12 @@ class HttpFiles:
                     download, job, None if on_bytes is None else lambda news: on_bytes(news.size)
                 )
             except BaseException:
-                await asyncio.to_thread((place / target).unlink, missing_ok=True)
+                await in_thread((place / target).unlink, missing_ok=True)
                 raise
             if done.is_unchanged and conditional is not None:
-                await asyncio.to_thread(os.utime, place)
+                await in_thread(os.utime, place)
                 return conditional
-            return await asyncio.to_thread(_store, place, source.url, target, done)
+            return await in_thread(_store, place, source.url, target, done)
 
     async def link(self, kept: Kept, folder: Path, name: str) -> Path:
         """Make a folder that holds just this file, under a name; return it. Raises: UserError when it is gone meanwhile."""
@@ -95,11 +95,16 @@ class HttpFiles:
 
         def make() -> Path:
             folder.mkdir(parents=True)
-            os.link(place, folder / name)
+            try:
+                os.link(place, folder / name)
+            except FileNotFoundError:
+                raise UserError(
+                    f"{hide_secrets(kept.url)}: the file was removed meanwhile", "build again"
+                ) from None
             return folder
 
         try:
-            return await asyncio.to_thread(make)
+            return await in_thread(make)
         except FileNotFoundError:
             raise UserError(
                 f"{hide_secrets(kept.url)}: the file was removed meanwhile", "build again"
@@ -108,9 +113,9 @@ class HttpFiles:
     async def prune(self, before_s: float | None = None) -> int:
         """Remove files that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
         freed = 0
-        for place in await asyncio.to_thread(list_folders, self._folder):
+        for place in await in_thread(list_folders, self._folder):
             async with self._locks.hold(place):
-                freed += await asyncio.to_thread(_prune, place, before_s)
+                freed += await in_thread(_prune, place, before_s)
         return freed
 
     def _place(self, url: str) -> Path:

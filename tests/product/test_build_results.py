@@ -57,6 +57,8 @@ def test_archive_goes_to_standard_output_and_nothing_else_does(product: Product,
     done = subprocess.run(words, env=product.env, capture_output=True, check=True, timeout=60)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         assert sorted(archive.getnames()) == ["f", "link", "ran"]
+    assert b"(not kept as an image)" in done.stderr
+    assert product.try_pinnace("build", "-q", "-o", "-", str(context)).returncode == 1
 
 
 def test_layout_in_a_folder_is_one_that_skopeo_reads(product: Product, context: Path, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def _show_built(built: dict[str, Any], *, is_quiet: bool, has_weights: bool) -> 
         return
     for stage in () if has_weights else built["stages"]:
         say(f"stage {stage['name']}: {render_size(stage['size'])} in {stage['layers']} layers")
-    named = ", ".join(built["names"]) or "without a name"
+    unnamed = "without a name" if built.get("is_stored", True) else "not kept as an image"
+    named = ", ".join(built["names"]) or unnamed
     seconds = f"{built['seconds']:.1f}s"
     say(f"built {built['image']} ({named}) in {seconds}, {built['cached']} of {built['steps']} steps cached")

@@ -133,6 +133,11 @@ def build_command(
     body |= read_context(context, dockerfile, client, standard_input())
     body["ssh"] |= find_agent(body, os.environ)
     receiver = Receiver(client, wanted, iidfile=iidfile, metadata_file=metadata_file)
+    if receiver.takes_stdout and (quiet or explain or progress == "rawjson"):
+        raise UserError(
+            "an archive goes to standard output, so nothing else can: no --quiet, --explain or --progress=rawjson",
+            "write it to a file: --output type=tar,dest=FILE",
+        )
     mode = choose_mode(progress, os.environ, is_terminal=sys.stderr.isatty(), is_quiet=quiet)
     news = receiver.filter(client.open("POST", "/pinnace/v1/build", body).lines())
     show_build(news, mode, " ".join(names) or "an image", os.environ)

@@ -27,7 +27,8 @@ from pinnace.oci.config import ContainerConfig, HealthCheck
 
 S = 10**9
 IMAGE = ContainerConfig(
-    healthcheck=HealthCheck(test=("CMD-SHELL", "curl x"), interval=5 * S, retries=2), shell=("/bin/bash", "-c")
+    healthcheck=HealthCheck(test=("CMD-SHELL", "curl x"), interval=5 * S, retries=2),
+    shell=("/bin/bash", "-c"),
 )
 
 
@@ -55,9 +56,7 @@ def result(code: int, start: float = 100.0) -> Result:
         (
             IMAGE,
             {"health_cmd": "true", "health_interval": "1m30s", "health_retries": 7},
-            HealthProbe(
-                test=("CMD-SHELL", "true"), interval_ns=90 * S, retries=7, shell=("/bin/bash", "-c")
-            ),
+            HealthProbe(test=("CMD-SHELL", "true"), interval_ns=90 * S, retries=7, shell=("/bin/bash", "-c")),
         ),
         (
             ContainerConfig(),

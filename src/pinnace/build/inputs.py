@@ -9,12 +9,14 @@ from pathlib import Path
 from pinnace.base.errors import UserError
 from pinnace.build.cache_places import CachePlace
 from pinnace.build.contexts.spec import ContextFlag, MainContext
+from pinnace.build.missing import suggest_dockerfile
 from pinnace.build.outputs import Wanted
 from pinnace.build.places import resolve_inside
 from pinnace.build.plan import BuildOptions
 from pinnace.build.run_options import RunOptions
 from pinnace.dockerfile.ignore import parse_ignore
 from pinnace.dockerfile.parse import Dockerfile, parse_dockerfile
+from pinnace.dockerfile.source import decode_source
 from pinnace.oci.credentials import Keyring, nobody
 
 IGNORE_FILE = ".dockerignore"
@@ -81,18 +83,13 @@ def _read_dockerfile(request: BuildRequest) -> str:
     if not request.source.is_folder and path.is_relative_to(request.context):
         shown = path.relative_to(request.context)  # where it was unpacked means nothing to the person
     try:
-        return path.read_bytes().decode()
+        return decode_source(path.read_bytes(), path.name)
     except FileNotFoundError:
         raise UserError(
             f"failed to read dockerfile: {shown} does not exist"
             + ("" if request.source.is_folder else " in the context"),
-            "name it with -f, or go to the folder that has it",
+            suggest_dockerfile(request.context, path),
         ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"failed to read dockerfile: {shown} is not text: {error.reason} at byte {error.start}",
-            "save it as UTF-8",
-        ) from error
     except OSError as error:
         raise UserError(f"failed to read dockerfile: {shown}: {error.strerror}") from error
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from pinnace.base.errors import UserError
@@ -71,6 +73,24 @@ def tell_hidden(pattern: str, paths: Sequence[str], rules: IgnoreRules, ignore_n
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             return f"{pattern} (line {rule.line} of {ignore_name}, {rule.text!r}, hides {path}{more})"
     return pattern
+
+
+def suggest_dockerfile(context: Path, path: Path) -> str:
+    """Return what to do when there is no Dockerfile at a path: name the one that is near."""
+    names = _names_in(str(path.parent), "")
+    near = [name for name in names if re.match(r"(?i)(dockerfile|containerfile)(\W|$)|.*\.dockerfile$", name)]
+    near = [name for name in near if not name.endswith(".dockerignore")]
+    if near:
+        return f"did you mean -f {path.parent / near[0]}?"
+    below = (
+        one
+        for one in _paths_below(str(context))
+        if posixpath.basename(one) in ("Dockerfile", "Containerfile")
+    )
+    found = next(below, "")
+    return (
+        f"did you mean -f {context / found}?" if found else "name it with -f, or go to the folder that has it"
+    )
 
 
 def _find_hint(place: Place, source: str, path: str) -> str:

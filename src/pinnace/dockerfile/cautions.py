@@ -7,6 +7,7 @@ are mistakes that end in an error of the shell.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 
@@ -27,19 +28,26 @@ def _nearly_lists(file: Dockerfile) -> Found:
         for one in stage.instructions:
             if not isinstance(one, ast.Run | ast.Cmd | ast.Entrypoint) or not one.command.shell:
                 continue
-            text = one.command.argv[0].strip()
-            if re.match(r"\[\s*['‘’“”]", text) and text.endswith("]"):
+            reason = _why_no_list(one.command.argv[0].strip())
+            if reason:
                 word = one.text.split()[0]
-                yield (
-                    one.line,
-                    f'{word} is read as a shell command: a JSON list has double quotes, as in {word} ["a", "b"]',
-                )
-            elif re.match(r'\[\s*"', text) and text.endswith("]"):
-                word = one.text.split()[0]
-                yield (
-                    one.line,
-                    f"{word} is read as a shell command: this is no valid JSON list (commas, quotes, backslashes)",
-                )
+                yield one.line, f"{word} is read as a shell command, not as a list: {reason}"
+
+
+def _why_no_list(text: str) -> str:
+    """Return why a text that looks like a JSON list is none; "" for what is meant for the shell, such as `[ -e /x ]`."""
+    if re.match(r"\[\s*['‘’“”]", text):
+        return 'a JSON list has double quotes, as in ["a", "b"]'
+    if not re.match(r'\[\s*"', text):
+        return ""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        looks_like_one = re.match(r'\[\s*"[^"]*"\s*(,|"|\])', text) is not None and text.endswith("]")
+        return "it is no valid JSON (commas, quotes, backslashes)" if looks_like_one else ""
+    except RecursionError:
+        return ""
+    return "nothing may follow its ]" if text[end:].strip() else ""
 
 
 def _several(file: Dockerfile) -> Found:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pinnace.base.errors import UserError
 
 EXCERPT_LINES = 10
+_SURROGATES = re.compile("[\udc80-\udcff]")  # what bytes become that are no UTF-8
+_OTHER_MARKS = (
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)  # byte order marks; Windows' editors write them
 CARET_COLUMNS_MAX = 200  # a longer line is wrapped by the terminal: carets would stand below something else
 
 
@@ -50,6 +56,31 @@ class Source:
         if len(lines) > EXCERPT_LINES:
             shown.append(f"{' ' * len(name)}… to line {last}")
         return "\n".join(shown)
+
+
+def decode_source(data: bytes, name: str) -> str:
+    """Return a Dockerfile's text. Bytes that are no UTF-8 may stand in comments only, where they become U+FFFD.
+
+    Raises: UserError, on the line.
+    """
+    for mark, encoding in _OTHER_MARKS:
+        if data.startswith(mark):
+            raise UserError(f"failed to read dockerfile: {name} is encoded in {encoding}", "save it as UTF-8")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        pass
+    text = data.decode(errors="surrogateescape")
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if _SURROGATES.search(line):
+            lines[number - 1] = _SURROGATES.sub("\ufffd", line)
+            if not line.lstrip().startswith("#"):
+                where = f"{name}:{number}: {lines[number - 1].strip()}"
+                raise UserError(
+                    "failed to read dockerfile: this line is not UTF-8", "save it as UTF-8", where
+                )
+    return "\n".join(lines)
 
 
 def split_physical(text: str) -> list[str]:

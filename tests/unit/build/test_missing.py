@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pinnace.base.errors import UserError
+from pinnace.build.missing import suggest_dockerfile
 from pinnace.build.selection import Selection, find_sources
 from tests.unit.build.trees import Tree, grow
 
@@ -71,3 +72,21 @@ def test_hidden_file_is_told_with_the_line_and_its_text(context: Path) -> None:
 def test_pattern_whose_matches_are_all_hidden_is_told_with_the_line(context: Path) -> None:
     findings = find_sources(Selection(root=str(context), sources=("src/*",), ignore="x\nsrc\n"))
     assert findings.unmatched == ("src/* (line 2 of .dockerignore, 'src', hides src/app.py and 2 more)",)
+
+
+@pytest.mark.parametrize(
+    ("tree", "hint"),
+    [
+        ({"dockerfile": ""}, "did you mean -f {}/dockerfile?"),
+        ({"Dockerfile.gpu": "", "Dockerfile.gpu.dockerignore": ""}, "did you mean -f {}/Dockerfile.gpu?"),
+        ({"Containerfile": ""}, "did you mean -f {}/Containerfile?"),
+        ({"gpu.Dockerfile": ""}, "did you mean -f {}/gpu.Dockerfile?"),
+        ({"docker/Dockerfile": ""}, "did you mean -f {}/docker/Dockerfile?"),
+        ({"a": ""}, "name it with -f, or go to the folder that has it"),
+    ],
+)
+def test_dockerfile_that_is_not_there_is_told_with_the_one_that_is_near(
+    tmp_path: Path, tree: Tree, hint: str
+) -> None:
+    root = grow(tmp_path / "x", tree)
+    assert suggest_dockerfile(root, root / "Dockerfile") == hint.format(root)

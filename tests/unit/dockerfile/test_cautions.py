@@ -14,11 +14,13 @@ from pinnace.dockerfile.parse import parse_dockerfile
         (
             "FROM a\nCMD ['python', 'x.py']\n",
             2,
-            "CMD is read as a shell command: a JSON list has double quotes",
+            "CMD is read as a shell command, not as a list: a JSON list has double quotes",
         ),
         ("FROM a\nENTRYPOINT [ ‘a’ ]\n", 2, "ENTRYPOINT is read as a shell command"),
-        ('FROM a\nRUN ["a", "b",]\n', 2, "no valid JSON list"),
-        ('FROM a\nCMD ["a" "b"]\n', 2, "no valid JSON list"),
+        ('FROM a\nRUN ["a", "b",]\n', 2, "no valid JSON"),
+        ('FROM a\nCMD ["a" "b"]\n', 2, "no valid JSON"),
+        ('FROM a\nCMD ["c:\\x"]\n', 2, "no valid JSON"),
+        ('FROM a\nENTRYPOINT ["a"] # the program\n', 2, "nothing may follow its ]"),
         ("FROM a\nCMD x\nCMD y\n", 2, "only the last one of a stage counts (line 3)"),
         ("FROM a AS b\nFROM a AS B\n", 2, "used twice (line 1)"),
         ("ARG V=1\nFROM a:$V\nRUN echo ${V}\n", 3, "repeat ARG V in it"),
@@ -35,7 +37,7 @@ def test_caution_is_told_on_its_line(text: str, line: int, words: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'FROM a\nCMD ["x", "y"]\nENTRYPOINT ["z"]\nRUN [ -e /x ] || true\nRUN [[ a == b ]]\n',
+        'FROM a\nCMD ["x", "y"]\nENTRYPOINT ["z"]\nRUN [ -e /x ] || true\nRUN [[ a == b ]]\nRUN [ "$(x)" = 5 ] && [ "a" = "b" ]\n',
         "FROM a AS x\nCMD x\nFROM x\nCMD y\n",
         "ARG V=1\nFROM a\nARG V\nRUN echo $V\n",
         "ARG V=1\nFROM a\nRUN V=2; echo $V $VERSION ${V2} \\$V\n",

@@ -6,7 +6,7 @@ import pytest
 
 from pinnace.base.errors import UserError
 from pinnace.dockerfile.parse import parse_dockerfile
-from pinnace.dockerfile.source import Source
+from pinnace.dockerfile.source import Source, decode_source
 
 TEXT = "FROM a\n  RUN x \\\n    && y \\\n  && z\n" + "RUN a \\\n" + "  b \\\n" * 12 + "  c\n"
 
@@ -49,3 +49,18 @@ def test_carets_stand_below_what_is_wrong(line: str, carets: str) -> None:
     shown, below = caught.value.where.split("\n")
     assert shown == f"Dockerfile:2: {line.strip()}"
     assert below == " " * len("Dockerfile:2: ") + carets
+
+
+def test_comment_may_be_in_any_encoding_and_nothing_else() -> None:
+    text = decode_source("# Größe\nFROM a\n".encode("latin-1"), "Dockerfile")
+    assert text == "# Gr\ufffd\ufffde\nFROM a\n"
+    with pytest.raises(UserError) as caught:
+        decode_source("FROM a\nENV A=Größe\n".encode("latin-1"), "Dockerfile")
+    assert caught.value.where == "Dockerfile:2: ENV A=Gr\ufffd\ufffde"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_other_encoding_is_told_by_its_name(encoding: str) -> None:
+    data = "\ufeffFROM a\n".encode(encoding) if encoding == "utf-16-be" else "FROM a\n".encode(encoding)
+    with pytest.raises(UserError, match="UTF-16"):
+        decode_source(data, "Dockerfile")

@@ -98,3 +98,18 @@ def test_the_status_says_whether_anything_was_new() -> None:
     assert describe_status([old], "") == "Image is up to date for ghcr.io/a:v1"
     assert describe_status([new], "") == "Downloaded newer image for ghcr.io/a:v2"
     assert describe_status([new, old], "ghcr.io/a") == "Downloaded newer image for ghcr.io/a"
+
+
+def test_more_layers_than_lines_show_what_moves_and_end_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    layers = Layers(out)
+    digests = [f"sha256:{number:064x}" for number in range(100, 140)]
+    for digest in digests:
+        layers.show(news(digest, "waiting"))
+    layers.show(news(digests[0], "downloading", 1, 2))
+    frame = out.getvalue().split("\x1b[J")[-1].splitlines()
+    assert len(frame) == 22  # of 24 lines
+    assert frame[-2].endswith("1B/2B") and frame[-1] == "… and 19 more layers"
+    layers.close()
+    assert len(out.getvalue().split("\x1b[J")[-1].splitlines()) == 40

@@ -111,6 +111,7 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, tag="built", tag_field="t
 class Keyed(msgspec.Struct, frozen=True, kw_only=True, tag="keyed", tag_field="type"):
     """A step's cache key is known, and what it follows from: the step, the layers below (bottom first), what it reads.
 
+    `stack` are all layers under it, also those that its result does not follow from (a --link's).
     This and the next two are heard by `watch` only, and never leave this room.
     """
 
@@ -121,6 +122,7 @@ class Keyed(msgspec.Struct, frozen=True, kw_only=True, tag="keyed", tag_field="t
     step: Step
     below: tuple[str, ...]
     content: str
+    stack: tuple[str, ...] = ()
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed", tag_field="type"):

@@ -254,6 +254,7 @@ class BuildRun:
                 source = await self._open_source(step, stack) if isinstance(step, Copy) else None
                 began_ns = int(self._shared.clock.now() * 1e9)
                 content = await source.digest(news) if source is not None else ""
+                under = below
                 if isinstance(step, Copy) and step.link:
                     step, below = await self._link(step, below)
                 mounts: tuple[OpenMount, ...] = ()
@@ -270,12 +271,13 @@ class BuildRun:
                         step=step,
                         below=tuple(ply.diff_id for ply in below),
                         content=content,
+                        stack=tuple(ply.diff_id for ply in under),
                     )
                 )
                 await stack.enter_async_context(self._shared.locks.hold(key))
                 found = None if self._is_anew(news.stage) else self._memory.find(key, step.place.text)
                 if found is not None:
-                    self._shelf.present([*below, found.ply])
+                    self._shelf.present([*under, found.ply])
                     self._tell(replace(news, state="cached", bytes=found.ply.size, saved=found.seconds))
                     return _Done(found.ply, found.created, cached=True)
                 layers = await self._shelf.bring(below)

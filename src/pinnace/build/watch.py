@@ -155,11 +155,12 @@ class Watch:
         for stage in plan.stages:
             below: tuple[str, ...] = ()
             text = f"the base {stage.base}" if stage.base else ""
-            steps = [o.footprint for o in self._outcomes.values() if o.footprint.stage == stage.label]
-            for step in sorted(steps, key=lambda one: one.number):
-                new = step.below[len(below) :] if step.below[: len(below)] == below else ()
+            steps = {id: o.footprint for id, o in self._outcomes.items() if o.footprint.stage == stage.label}
+            for id, step in sorted(steps.items(), key=lambda one: one[1].number):
+                under = self._keyed[id].stack or step.below
+                new = under[len(below) :] if under[: len(below)] == below else ()
                 makers |= {layer: text for layer in new if text and layer not in makers}
-                below, text = step.below, f"[{step.stage} {step.number}] {shorten(step.text)}"
+                below, text = under, f"[{step.stage} {step.number}] {shorten(step.text)}"
             stack = self._stacks.get(stage.label)
             if stack is not None and text:
                 makers |= {layer: text for layer in stack.layers[len(below) :] if layer not in makers}

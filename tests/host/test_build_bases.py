@@ -395,7 +395,7 @@ async def test_output_that_nobody_takes_whole_ends_the_build(pair: Pair) -> None
                 await anext(pair.first.builder.exports.take(token))
 
     told = Leaver()
-    with pytest.raises(ConnectionError):
+    with pytest.raises(UserError, match="went away"):
         await pair.first.build(f"FROM {pair.base}\n", told=told, outputs=(Wanted(type="tar"),))
     await told.task
 

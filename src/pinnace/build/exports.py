@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from pinnace.base.chance import Chance
-from pinnace.base.errors import ApiError, Reason
+from pinnace.base.errors import ApiError, PinnaceError, Reason, UserError
 
 TOKEN_CHARACTERS = 32
 
@@ -50,8 +50,8 @@ class Exports:
                     yield piece
         except BaseException as error:
             if not taken.done():
-                known = isinstance(error, Exception)
-                taken.set_exception(error if known else ConnectionError("the result was not taken whole"))
+                known = isinstance(error, PinnaceError)
+                taken.set_exception(error if known else UserError("whoever asked for the result went away"))
             raise
         if not taken.done():
             taken.set_result(None)

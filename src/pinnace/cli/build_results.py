@@ -12,14 +12,14 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from pinnace.base.errors import PinnaceError, UserError
+from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.cli.output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pinnace.cli.client import Client
+    from pinnace.cli.client import Answer, Client
 
 TYPES = ("local", "tar", "oci", "docker", "image", "registry", "cacheonly")
 COMPRESSIONS = ("uncompressed", "gzip", "zstd")
@@ -178,19 +178,19 @@ class Receiver:
             raise failure
 
     def _take(self, output: Output, token: str) -> None:
-        answer = self._client.open("GET", f"/pinnace/v1/build/results/{token}")
+        pieces = _receive(self._client.open("GET", f"/pinnace/v1/build/results/{token}"))
         if output.is_folder or output.type == "local":
             from pinnace.cli.untar import unpack
 
-            left_out = unpack(answer.chunks(), output.dest)
+            left_out = unpack(pieces, output.dest)
             if left_out:
                 say(f"{output.dest}: {left_out} device files were left out")
         elif output.dest == STDOUT:
-            for data in answer.chunks():
+            for data in pieces:
                 sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         else:
-            self._write(answer.chunks(), output.dest)
+            self._write(pieces, output.dest)
 
     def _write(self, pieces: Iterable[bytes], path: str) -> None:
         is_special = os.path.exists(path) and not os.path.isfile(path)  # a pipe, /dev/null
@@ -212,6 +212,14 @@ class Receiver:
             _write_text(self._iidfile, built["image"])
         if self._metadata_file:
             _write_text(self._metadata_file, json.dumps(describe_built(built), indent=2) + "\n")
+
+
+def _receive(answer: Answer) -> Iterator[bytes]:
+    """Yield what the daemon sends. Raises: HostError when it breaks off; never an error of the connection's own."""
+    try:
+        yield from answer.chunks()
+    except ConnectionError as error:
+        raise HostError(f"the daemon broke the result off: {error.strerror}") from error
 
 
 def describe_built(built: dict[str, Any]) -> dict[str, Any]:

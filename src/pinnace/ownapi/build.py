@@ -72,14 +72,21 @@ def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
         return render_json({"records": [msgspec.to_builtins(record) for record in records]})
 
     async def take_result(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
-        async with aclosing(builder.exports.take(values["token"])) as pieces:
-            response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
-            async for piece in pieces:
-                if not response.prepared:
-                    await response.prepare(request)  # not before: what fails at once is told as an error
-                await response.write(piece)
-            await response.write_eof()
-            return response
+        response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+        try:
+            async with aclosing(builder.exports.take(values["token"])) as pieces:
+                async for piece in pieces:
+                    if not response.prepared:
+                        await response.prepare(request)  # not before: what fails at once is told as an error
+                    await response.write(piece)
+        except PinnaceError as error:
+            if not response.prepared:
+                raise
+            if request.transport is not None:
+                request.transport.abort()  # the build's own answer says why
+            raise ConnectionResetError(error.message) from error
+        await response.write_eof()
+        return response
 
     return [
         Route("POST", "/build", build),

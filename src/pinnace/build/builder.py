@@ -46,7 +46,8 @@ from pinnace.oci.reference import parse_reference
 from pinnace.sandbox.sandboxes import Sandboxes
 
 ALL = Bounds(every=True)
-FETCHERS = 4  # processes that wait for the network; those of the image store are for work
+# Processes that wait for the network, and for those who send contexts; those of the image store are for work.
+FETCHERS, RECEIVERS = 4, 8
 
 
 class Builder:
@@ -79,7 +80,8 @@ class Builder:
         self._tasks = Tasks("build")
         self._keeper = CacheKeeper(images, self._cache, self.cache_mounts, clock, home, rules)
         self._fetchers = Workers(limit=FETCHERS)
-        self.uploads = Uploads(self._work, self._fetchers, chance)
+        self._receivers = Workers(limit=RECEIVERS)
+        self.uploads = Uploads(self._work, self._receivers, chance)
         self._remote = RemoteFiles(home / "build" / "remote", self._fetchers, chance, find_ca_bundle)
         self._shared = Shared(images, clock, chance, self._cache, slots, KeyedLocks(), files, self.exports)
 
@@ -118,6 +120,7 @@ class Builder:
         await self._tasks.close()
         await self.uploads.close()
         await self._fetchers.close()
+        await self._receivers.close()
 
     async def build(self, request: BuildRequest, tell: Tell) -> Built:
         """Build, name and return the image. Raises: UserError (with the Dockerfile's line), ApiError, HostError."""

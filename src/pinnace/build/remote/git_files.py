@@ -108,14 +108,16 @@ class GitFiles:
             await self._fetch(source, commit, bare, git)
             await git.run("init", "-q", "--template=", str(target))
             inside = _Git(git.argv, {**git.environment, "GIT_ALLOW_PROTOCOL": "file"}, source, target)
-            await inside.run(
-                "fetch", "-q", "--depth=1", "--no-tags", f"file://{bare}", commit, timeout_s=FETCH_TIMEOUT_S
-            )
-        await inside.run("checkout", "-q", "--force", "--detach", commit, timeout_s=FETCH_TIMEOUT_S)
-        await inside.run("remote", "add", "origin", _without_login(source.url))
+            if source.keep_git_dir:
+                words = ("fetch", "-q", "--depth=1", "--no-tags", f"file://{bare}", commit)
+                await inside.run(*words, timeout_s=FETCH_TIMEOUT_S)
+            else:  # its .git goes again: it need not have the objects
+                await in_thread(_borrow_objects, target, bare)
+            await inside.run("checkout", "-q", "--force", "--detach", commit, timeout_s=FETCH_TIMEOUT_S)
+            await inside.run("remote", "add", "origin", _without_login(source.url))
+            time_text = await inside.run("show", "-s", "--format=%ct", commit)
         if source.submodules and await in_thread((target / ".gitmodules").is_file):
             await self._update_submodules(source, target, git)
-        time_text = await inside.run("show", "-s", "--format=%ct", commit)
         job = SettleJob(root=str(target), time=int(time_text or "0"), keep_git_dir=source.keep_git_dir)
         await self._workers.call(settle, job)
         return await in_thread(_find_folder, source, target)
@@ -221,6 +223,13 @@ class _Git:
             if "did not end" in error.message:  # the argv in it may hold a password
                 raise HostError(message, hint="does the server answer at all? try again later") from None
             raise
+
+
+def _borrow_objects(target: Path, bare: Path) -> None:
+    (target / ".git/objects/info").mkdir(exist_ok=True)
+    (target / ".git/objects/info/alternates").write_text(f"{bare}/objects\n")
+    if (bare / "shallow").is_file():
+        shutil.copyfile(bare / "shallow", target / ".git/shallow")  # commits whose parents aren't there
 
 
 def _all_refs(bare: Path, source: GitSource) -> tuple[str, ...]:

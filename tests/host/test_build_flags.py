@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,29 +78,6 @@ def test_rights_must_be_given(daemon: Daemon) -> None:
         in daemon.run("build", daemon.write(f"FROM busybox:v1\n{insecure}\n"), code=1).stderr
     )
     assert output_of(daemon, insecure, "--allow=security.insecure") == ["root"]
-
-
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--secret=src=/x", "it has no id"),
-        ("--secret=id=a,src=/no/such", "/no/such can't be read: No such file or directory"),
-        ("--secret=id=a,env=NO_SUCH", "the environment has no variable NO_SUCH"),
-        ("--secret=id=a,file=/x", "unexpected key 'file' in 'file=/x'"),
-        ("--ssh=default=/no/such", "/no/such can't be used: No such file or directory"),
-        ("--cgroup-parent=x", "--cgroup-parent is not supported"),
-    ],
-)
-def test_flags_that_cannot_be_used_are_told_before_anything_is_sent(flag: str, message: str) -> None:
-    from click.testing import CliRunner
-
-    from pinnace.base.errors import UserError
-    from pinnace.cli.verbs.build import build_command
-
-    result = CliRunner().invoke(build_command, [flag, "/nowhere"])
-    assert isinstance(result.exception, UserError)
-    assert message in result.exception.message
-    assert result.exception.hint
 
 
 def test_mounts_of_a_daemon_that_was_killed_go_when_the_next_one_starts(daemon: Daemon) -> None:

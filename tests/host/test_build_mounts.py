@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pinnace.base.errors import PinnaceError, UserError
+from pinnace.base.errors import UserError
 from pinnace.build.run_options import RunOptions
 from tests.host.build_world import BuildWorld, Told
 from tests.host.conftest import Instance
@@ -300,22 +300,6 @@ async def test_build_that_is_ended_leaves_no_secret(world: BuildWorld) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await build
     assert world.leftovers() == []
-
-
-async def test_next_daemon_takes_away_what_a_killed_one_had_mounted(world: BuildWorld) -> None:
-    body = "RUN --mount=type=secret,id=t --mount=type=cache,target=/c --mount=target=/w,rw sleep 30"
-    build = asyncio.create_task(run(world, body, files=dict(FILES), run=RunOptions(secrets={"t": SECRET})))
-    await _until_mounted(world)
-    for _ in range(100):
-        if any(point.endswith(".secrets") for point in world.instance.find_mounts()):
-            break
-        await asyncio.sleep(0.02)
-    again = BuildWorld(world.instance, world.names)
-    await again.start()  # as if the first one were dead
-    assert again.leftovers() == []
-    with contextlib.suppress(PinnaceError):  # its container was ended under it
-        await build
-    await again.images.close()
 
 
 # --- ssh -----------------------------------------------------------------------------------------------------------------

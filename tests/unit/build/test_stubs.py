@@ -67,3 +67,34 @@ def test_folder_that_the_command_changed_keeps_the_commands_time(tmp_path: Path)
     (root / "etc/new").touch()
     stubs.clear(root, before)
     assert (root / "etc").stat().st_mtime > 1_000_000_000
+
+
+def test_points_are_made_for_every_mount(tmp_path: Path) -> None:
+    points = [
+        stubs.Stub("/opt/cache/pip"),
+        stubs.Stub("/etc/app/token", is_file=True, mode=0o644),
+        stubs.Stub("/new/tmp", mode=0o1777),
+        stubs.Stub("/etc/app/token/below"),  # can't be: the runtime says so
+    ]
+    stubs.make(tmp_path / "points", points)
+    found = {line.split()[0] for line in show(tmp_path / "points")}
+    assert found == {
+        *("dev/", "etc/", "etc/hosts", "etc/hostname", "etc/resolv.conf", "proc/", "sys/"),
+        *("opt/", "opt/cache/", "opt/cache/pip/", "etc/app/", "etc/app/token", "new/", "new/tmp/"),
+    }
+    assert (tmp_path / "points/new/tmp").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_point_behind_a_link_goes_with_its_empty_folders(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"usr/x": ""})
+    (root / "opt").symlink_to("/usr/opt")
+    point = stubs.Stub("/opt/a/b")
+    before = stubs.look(root, [point])
+    (root / "usr/opt/a/b").mkdir(parents=True)
+    stubs.clear(root, before)
+    assert not (root / "usr/opt").exists()
+    before = stubs.look(root, [point])
+    (root / "usr/opt/a/b").mkdir(parents=True)
+    (root / "usr/opt/a/own").touch()
+    stubs.clear(root, before)
+    assert [path.name for path in (root / "usr/opt/a").iterdir()] == ["own"]

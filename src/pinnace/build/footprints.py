@@ -74,6 +74,8 @@ def take_footprint(news: Keyed, listing: Listing | None) -> Footprint:
         for name, value in msgspec.to_builtins(news.step).items()
         if name not in LEFT_OUT and name not in ("env", "type")
     }
+    if news.epoch is not None:
+        fields["epoch"] = str(news.epoch)
     variables = {}
     if isinstance(news.step, Run):
         variables = {name: _mark(value) for name, _, value in (one.partition("=") for one in news.step.env)}

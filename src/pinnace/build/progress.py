@@ -123,6 +123,7 @@ class Keyed(msgspec.Struct, frozen=True, kw_only=True, tag="keyed", tag_field="t
     below: tuple[str, ...]
     content: str
     stack: tuple[str, ...] = ()
+    epoch: int | None = None
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed", tag_field="type"):

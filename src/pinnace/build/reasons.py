@@ -109,6 +109,7 @@ WORDS = {
     "chown": "the owner changed: {old} → {new}",
     "chmod": "the mode changed: {old} → {new}",
     "exclude": "what is left out changed",
+    "epoch": "SOURCE_DATE_EPOCH changed: {old} → {new}",
     "image": "the image that it copies from changed: {old} → {new}",
     "inline": "the text of a here-document changed",
     "script": "the text of the here-document changed",

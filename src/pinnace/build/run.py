@@ -272,6 +272,7 @@ class BuildRun:
                         below=tuple(ply.diff_id for ply in below),
                         content=content,
                         stack=tuple(ply.diff_id for ply in under),
+                        epoch=self._request.options.epoch,
                     )
                 )
                 await stack.enter_async_context(self._shared.locks.hold(key))

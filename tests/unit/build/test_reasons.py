@@ -40,9 +40,17 @@ def step(
     below: tuple[str, ...] = ("base",),
     content: str = "",
     files: Listing | None = None,
+    epoch: int | None = None,
 ) -> Footprint:
     news = Keyed(
-        id=f"a/{number}", stage="a", number=number, key=key, step=what or run(), below=below, content=content
+        id=f"a/{number}",
+        stage="a",
+        number=number,
+        key=key,
+        step=what or run(),
+        below=below,
+        content=content,
+        epoch=epoch,
     )
     return take_footprint(news, files)
 
@@ -78,6 +86,7 @@ def why(
             "the shell or what the command expands to changed",
         ),
         (step(run(cwd="/b"), "2"), step(), "WORKDIR changed: / → /b"),
+        (step(None, "2", epoch=5), step(), "SOURCE_DATE_EPOCH changed: none → 5"),
         (step(run(user="9"), "2"), step(), "USER changed: none → 9"),
         (step(run(script="x"), "2"), step(), "the text of the here-document changed"),
         (step(run(), "2", below=("new",)), step(), "the layer of [a 1] COPY x / below it changed"),

@@ -59,8 +59,8 @@ def words_of(body: bytes, reason: str) -> str:
             found.append(_words_of_error(error))
     elif body and not _LOOKS_LIKE_HTML.match(body):
         found.append(body.decode(errors="replace"))
-    text = "; ".join(part for part in found if part) or reason.lower() or "no reason given"
-    return " ".join(text.split())[:WORDS_SHOWN]
+    text = " ".join("; ".join(part for part in found if part).split())
+    return text[:WORDS_SHOWN] or reason.lower() or "no reason given"
 
 
 def _words_of_error(error: object) -> str:

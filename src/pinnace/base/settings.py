@@ -242,7 +242,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "build_cache_size",
         "PINNACE_BUILD_CACHE_SIZE",
-        "How much the build cache may hold; a tenth of the disk when not set.",
+        "How much the build cache may hold; as much as leaves a fifth of the disk free when not set.",
         "SIZE",
         _amount,
     ),

@@ -12,18 +12,17 @@ from pathlib import Path
 from pinnace.base.clock import Clock
 from pinnace.build.cache import BuildCache
 from pinnace.build.cache_mounts import CacheMounts
-from pinnace.build.pruning import MOUNT, STEP, Bounds, CacheRecord, plan_prune
+from pinnace.build.pruning import MOUNT, STEP, Bounds, CacheRecord, compute_limit, plan_prune, weigh
 from pinnace.image.store import ImageStore
 from pinnace.oci.digest import Digest, chain_ids
 
 KEEP_S = 14 * 86400.0  # how long a cached step is kept that nobody uses
-KEEP_SHARE = 0.1  # of the disk. Source: BuildKit, cmd/buildkitd/config, DefaultGCPolicy
 CHECK_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class CacheRules:
-    """The instance's bounds. Units: seconds, bytes; `max_bytes` None is a tenth of the disk."""
+    """The instance's bounds. Units: seconds, bytes; `max_bytes` None follows from the disk, see `compute_limit`."""
 
     older_than_s: float = KEEP_S
     max_bytes: int | None = None
@@ -118,6 +117,7 @@ class CacheKeeper:
         old = await self.prune(Bounds(every=True, older_than_s=rules.older_than_s))
         limit = rules.max_bytes
         if limit is None:
-            limit = int(shutil.disk_usage(self._home).total * KEEP_SHARE)
+            disk = shutil.disk_usage(self._home)
+            limit = compute_limit(weigh(await self.records()), disk.total, disk.free)
         more = await self.prune(Bounds(max_bytes=limit))
         return Pruned((*old.records, *more.records), old.freed + more.freed)

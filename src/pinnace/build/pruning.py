@@ -14,6 +14,7 @@ import msgspec
 
 STEP: Final = "regular"  # Source: BuildKit, client/diskusage.go, UsageRecordType
 MOUNT: Final = "exec.cachemount"
+KEPT_SHARE, MOST_SHARE, FREE_SHARE = 10, 60, 20  # percent of the disk
 
 
 class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,17 @@ def plan_prune(records: Sequence[CacheRecord], bounds: Bounds, now: float) -> tu
             users[one.group] -= 1
             left -= 0 if users[one.group] else one.size
     return tuple(gone)
+
+
+def compute_limit(used: int, total: int, free: int) -> int:
+    """Return how much the cache may hold on a disk, when nobody has set it. Units: bytes.
+
+    Up to 60 % of the disk as long as 20 % of it stay free; what 10 % of the disk hold may stay in any case.
+    Source: BuildKit, cmd/buildkitd/config, DetectDefaultGCCap and DefaultGCPolicy (reserved, maximum, minimum free).
+    Example: a disk of 100 GB with 15 GB free, of which the cache has 30: it must give 5 back, 25 are allowed.
+    """
+    short = total * FREE_SHARE // 100 - free
+    return min(total * MOST_SHARE // 100, max(total * KEPT_SHARE // 100, used - short))
 
 
 def _may_go(record: CacheRecord, bounds: Bounds, now: float) -> bool:

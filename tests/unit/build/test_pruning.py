@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pinnace.build.pruning import Bounds, CacheRecord, plan_prune, weigh
+import pytest
+
+from pinnace.build.pruning import Bounds, CacheRecord, compute_limit, plan_prune, weigh
 
 NOW = 1000.0
 
@@ -58,3 +60,18 @@ def test_ids_and_types_narrow_it_down() -> None:
 def test_size_and_age_together_take_only_what_is_old() -> None:
     records = [record("a", used=1), record("b", used=NOW)]
     assert pruned(records, max_bytes=0, older_than_s=10) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("used", "free", "limit"),
+    [
+        (30, 15, 25),  # 5 short of 20 free
+        (30, 20, 30),
+        (30, 50, 60),  # there is room, up to what is the most
+        (70, 20, 60),
+        (12, 5, 10),  # 15 short, but a tenth stays
+        (3, 0, 10),
+    ],
+)
+def test_size_follows_from_the_disk_when_nobody_set_it(used: int, free: int, limit: int) -> None:
+    assert compute_limit(used, 100, free) == limit

@@ -8,8 +8,6 @@ Source: docker/cli v28, cli/config (configfile, credentials, types) and docker/d
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from typing import Any, NamedTuple
 
@@ -143,9 +141,11 @@ def read_entry(server: str, entry: Any, where: str = "") -> Credential | None:
         raise UserError(f"the credentials of {server!r} are not an object", "pinnace login " + server, where)
     name, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
+        import base64
+
         try:
-            pair = base64.b64decode(str(entry["auth"]), validate=False).decode()
-        except (binascii.Error, UnicodeDecodeError):
+            pair = base64.b64decode(str(entry["auth"])).decode()
+        except ValueError:  # binascii's error and that of UTF-8 are such
             pair = ""
         name, colon, password = pair.partition(":")
         if not colon:
@@ -183,4 +183,6 @@ def render_stored(server: str, credential: Credential) -> bytes:
 
 
 def _encode(data: bytes) -> str:
+    import base64
+
     return base64.b64encode(data).decode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -33,14 +33,12 @@ from pinnace.node.facts import (
     ContainerState,
     Ending,
     PodFacts,
-    PodImage,
     Problem,
     all_containers,
 )
 from pinnace.node.following import Following
+from pinnace.node.image_waits import ImageWaits
 from pinnace.node.lifecycle import (
-    PULL_BACKOFF,
-    PULL_ERROR,
     BackOffPull,
     Drain,
     KillContainer,
@@ -58,8 +56,7 @@ from pinnace.node.lifecycle import (
 from pinnace.node.machine import Ended, PodImages, PodMachine, StartFailure
 from pinnace.node.prober import ProbeChange, Prober
 from pinnace.node.probes import ProbeKind, probes_of
-from pinnace.node.pulls import Pulls
-from pinnace.node.sources import lacks_image, mounts_source, pulls_with, reads_source, wants_image
+from pinnace.node.sources import lacks_image, mounts_source, pulls_with, reads_source
 from pinnace.node.status import compute_status, shows_back_off
 
 log = logging.getLogger("pinnace.node")
@@ -70,8 +67,6 @@ REMOVAL_RETRY_S = 5.0
 COMPONENT = "kubelet"  # the name that Kubernetes' events carry
 # A pod that is in one of these states starts nothing any more.
 NO_MORE_STARTS = (PodState.FINISHED, PodState.DRAINING, PodState.STOPPING, PodState.REMOVING)
-# What the Failed event of a reason is called instead. Source: pkg/kubelet/events and pkg/kubelet/images.
-FAILURE_EVENTS = {"InvalidImageName": "InspectFailed", "ErrImageNeverPull": "ErrImageNeverPull"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,6 @@ class NodeAgent:
     ) -> None:
         self._api = api
         self._machine = machine
-        self._images = images
         self._clock = clock
         self._settings = settings
         self._tasks = Tasks("node", on_failure)
@@ -106,9 +100,9 @@ class NodeAgent:
         self._prober = Prober(clock, chance, self._tasks, self._probed)
         self._recording = KeyedLocks()
         self._drains = Drains(machine, clock, self._tasks, self._drained)
-        self._pulls = Pulls(images, self._tasks, self._tell_of, self._pulled)
         self._following = Following(api, clock, self._tasks, self._look_at_all)
         self.book = PodBook()
+        self._waits = ImageWaits(self.book, images, clock, self._tasks, self._tell_of, self._queue.add)
         self._doers: dict[type[Any], Callable[[Pod, Any], Awaitable[bool]]] = {
             MakeSandbox: self._make_sandbox,
             PrepareVolumes: self._prepare_volumes,
@@ -202,22 +196,8 @@ class NodeAgent:
         """An image has come: who lacked one is tried again."""
         if change.type == "DELETED":
             return
-        reference = change.object.spec.reference
-        for uid, pod in tuple(self.book.pods.items()):
-            wanting = {c.name: c for c in all_containers(pod) if wants_image(c, reference)}
-            if self.book.eased(uid, lambda c, w=wanting: c.name in w and lacks_image(c.problem)):  # type: ignore[misc]
-                self._queue.add(uid)
-            if not change.object.spec.digest:
-                self._use_instead_of_pull(uid, wanting.values())
-
-    def _use_instead_of_pull(self, uid: str, containers: Iterable[Container]) -> None:
-        """Images were made here while registries are still being asked for them: that need not be waited for."""
-        for container in containers:
-            name = container.name
-            if self.book.facts[uid].container(name).pulling and self._images.find(container) is not None:
-                self._pulls.give_up(uid, name)
-                self.book.change_container(uid, name, lambda c: replace(c, pulling=False, problem=None))
-                self._queue.add(uid)
+        spec = change.object.spec
+        self._waits.image_came(spec.reference, made_here=not spec.digest)
 
     async def _follow_exits(self) -> None:
         while True:
@@ -326,7 +306,7 @@ class NodeAgent:
                 return None
             plan = plan_pod(pod, facts, self._clock.now())
             if plan.state in NO_MORE_STARTS:
-                self._pulls.cancel(uid)
+                self._waits.cancel(uid)
             went_on = await self._carry_out(pod, plan)
             await self._write_status(uid)
             if not went_on:
@@ -397,14 +377,12 @@ class NodeAgent:
         field = _field_of(pod, name)
         ip = self.book.facts[uid].ip
         try:
-            image = self.book.facts[uid].container(name).image or self._images.find(container)
+            image = self._waits.get(pod, container, step.attempt)
             if image is None:
-                self.book.change_container(uid, name, lambda c: replace(c, pulling=True))
-                self._pulls.ensure(pod, container, step.attempt)
                 return True
             started = await self._machine.start_container(pod, container, step.attempt, ip, image)
         except StartFailure as failure:
-            self._stumble(pod, container, failure)
+            self._waits.fail(pod, container, failure)
             return True
         probes = probes_of(container)
         hook = container.lifecycle is not None and container.lifecycle.post_start is not None
@@ -434,48 +412,8 @@ class NodeAgent:
             self._watch_probes(pod, container, step.attempt, ip, started=False)
         return True
 
-    def _stumble(self, pod: Pod, container: Container, failure: StartFailure) -> None:
-        """Note, and tell, why a container can't start now."""
-        uid, name, field = pod.metadata.uid, container.name, _field_of(pod, container.name)
-        self.book.stumbled(uid, name, failure.reason, failure.message, self._clock.now())
-        if failure.reason == PULL_ERROR:
-            words = f'Failed to pull image "{container.image}": {failure.message}'
-            self._event(pod, "Warning", "Failed", words, field=field)
-            self._event(pod, "Warning", "Failed", f"Error: {PULL_ERROR}", field=field)
-        elif failure.reason in FAILURE_EVENTS:
-            self._event(pod, "Warning", FAILURE_EVENTS[failure.reason], failure.message, field=field)
-            self._event(pod, "Warning", "Failed", f"Error: {failure.reason}", field=field)
-        else:
-            words = f"Error: {failure.message}" if failure.reason.startswith("Create") else failure.message
-            self._event(pod, "Warning", "Failed", words, field=field)
-
-    def _pulled(self, pod: Pod, container: Container, attempt: int, ended: PodImage | StartFailure) -> None:
-        """A pull has ended: its container can start, or waits."""
-        uid, name = pod.metadata.uid, container.name
-        self.book.change_container(uid, name, lambda c: replace(c, pulling=False))
-        if isinstance(ended, StartFailure):
-            self._stumble(pod, container, ended)
-        else:
-            if ended.pulled:
-                self._event(pod, "Normal", "Pulled", ended.told, field=_field_of(pod, name))
-            self.book.change_container(uid, name, lambda c: replace(c, image=ended, problem=None))
-        self._queue.add(uid)
-
     async def _back_off_pull(self, pod: Pod, step: BackOffPull) -> bool:
-        uid, container = pod.metadata.uid, find_container(pod, step.name)
-        field = _field_of(pod, step.name)
-        back_off = f'Back-off pulling image "{container.image}"'
-        self._event(pod, "Normal", "BackOff", back_off, field=field)
-        self._event(pod, "Warning", "Failed", f"Error: {PULL_BACKOFF}", field=field)
-
-        def wait(known: ContainerFacts) -> ContainerFacts:
-            problem = known.problem
-            if problem is None:
-                return known
-            message = f"{back_off}: {PULL_ERROR}: {problem.message}"
-            return replace(known, problem=replace(problem, reason=PULL_BACKOFF, message=message))
-
-        self.book.change_container(uid, step.name, wait)
+        self._waits.back_off(pod, find_container(pod, step.name))
         return True
 
     def _tell_of(self, pod: Pod, container: Container, kind: str, reason: str, message: str) -> None:

@@ -13,7 +13,6 @@ from pinnace.cli.credentials import Credentials, describe
 from pinnace.cli.layers import Layers
 from pinnace.cli.output import say
 from pinnace.cli.pulling import pull_image
-from pinnace.cli.quick import fail
 
 FAILURE = 1  # Source: docker/cli: whatever a registry says, these verbs end with 1
 
@@ -30,7 +29,7 @@ def login_command(server: str, username: str, password: str, password_stdin: boo
     try:
         return _log_in(server, username, password, from_stdin=password_stdin)
     except PinnaceError as error:
-        return fail(error, FAILURE)
+        return _fail(error)
 
 
 def _log_in(server: str, username: str, password: str, *, from_stdin: bool) -> int:
@@ -106,7 +105,7 @@ def logout_command(server: str) -> int:
     try:
         Credentials().erase(key)
     except PinnaceError as error:
-        return fail(error, FAILURE)
+        return _fail(error)
     return 0
 
 
@@ -122,7 +121,7 @@ def pull_command(name: str, all_tags: bool, quiet: bool, platform: str, disable_
         _check_tag(name, all_tags, quiet)
         pulled = pull_image(Client(), name, platform=platform, all_tags=all_tags, quiet=quiet)
     except PinnaceError as error:
-        return fail(error, FAILURE)
+        return _fail(error)
     if pulled:
         print(pulled[-1]["name"].rpartition(":")[0] if all_tags else pulled[-1]["name"])
     return 0
@@ -139,7 +138,7 @@ def push_command(name: str, all_tags: bool, quiet: bool, disable_content_trust: 
         _check_tag(name, all_tags, quiet)
         _push(name, all_tags=all_tags, quiet=quiet)
     except PinnaceError as error:
-        return fail(error, FAILURE)
+        return _fail(error)
     return 0
 
 
@@ -175,6 +174,12 @@ def _push(name: str, *, all_tags: bool, quiet: bool) -> None:
         layers.close()
     if quiet:
         print(told if all_tags else last)
+
+
+def _fail(error: PinnaceError) -> int:
+    from pinnace.cli.quick import fail
+
+    return fail(error, FAILURE)
 
 
 def _check_tag(name: str, all_tags: bool, quiet: bool) -> None:

@@ -165,6 +165,13 @@ async def test_what_a_server_refuses_is_told_on_the_line(
     assert hint in caught.value.hint
 
 
+async def test_server_that_fails_once_is_asked_again(world: BuildWorld, web: Web) -> None:
+    answers = [Page(status=503), Page(b"half", headers={"Content-Length": "5"}), Page(b"whole")]
+    web.pages["/f"] = lambda headers: answers.pop(0)
+    await world.build(f"FROM scratch\nADD {web.url}/f /f\n")
+    assert world.read("/f") == "whole"
+
+
 async def test_server_that_stalls_and_one_that_is_not_there(world: BuildWorld, web: Web) -> None:
     def slow() -> Iterator[bytes]:
         yield b"some"
@@ -447,6 +454,23 @@ async def test_git_daemon_is_read_too(world: BuildWorld, web: Web, repository: R
         assert world.read("/src/a") == "1"
         with pytest.raises(UserError, match="not exported"):
             await world.build(f"FROM scratch\nADD git://127.0.0.1:{port}/missing.git /src\n")
+
+
+async def test_secret_logs_in_to_the_server_and_no_other_way_is_tried(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    repository.commit({"a": "1"})
+    web.git_login = "basic eC1hY2Nlc3MtdG9rZW46dG9r"  # x-access-token:tok
+    dockerfile = f"FROM scratch\nADD {web.url}/git/x.git /src\n"
+    with pytest.raises(UserError) as caught:
+        await world.build(dockerfile)
+    assert "wants a login" in caught.value.hint
+    for name in ("GIT_AUTH_TOKEN", "GIT_AUTH_TOKEN.127.0.0.1"):
+        await world.build(dockerfile, run=RunOptions(secrets={name: b"tok\n"}), no_cache=True)
+        assert world.read("/src/a") == "1"
+        await world.builder.prune()
+    with pytest.raises(UserError):
+        await world.build(dockerfile, run=RunOptions(secrets={"GIT_AUTH_TOKEN.other": b"tok"}))
 
 
 async def test_ssh_is_called_without_the_users_configuration_and_with_the_builds_agent(

@@ -40,6 +40,7 @@ class Web:
         self.pages: dict[str, Page | Callable[[dict[str, str]], Page]] = {}
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.git_root: Path | None = None
+        self.git_login = ""  # the Authorization that git must send, if any
         self.stopped = threading.Event()
         web = self
 
@@ -124,6 +125,12 @@ class Web:
     def _answer_git(self, request: BaseHTTPRequestHandler, path: str) -> None:
         """git-http-backend, as a web server runs it."""
         where, _, query = path.partition("?")
+        if self.git_login and request.headers.get("Authorization") != self.git_login:
+            request.send_response(401)
+            request.send_header("WWW-Authenticate", 'Basic realm="git"')
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         if request.headers.get("Transfer-Encoding") == "chunked":
             body = b""

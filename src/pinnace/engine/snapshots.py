@@ -66,6 +66,7 @@ class Snapshots:
                 rootfs.upper or Path(),
                 move=False,
                 lease=lease,
+                below=below,
                 prepare=lambda tree: _drop_mount_points(tree, roots),
             )
             now = render_micro_time(self._clock.now())

@@ -177,11 +177,13 @@ class Ingest:
         lease: Lease | None = None,
         on_progress: OnProgress | None = None,
         newest_s: int | None = None,
+        below: Sequence[str] = (),
         prepare: Callable[[Path], None] | None = None,
     ) -> Layer:
         """Make a layer of an overlay's upper directory, without a tar in between.
 
-        `prepare` may still change the tree. With `move` the directory itself becomes the layer (nothing may be mounted on it any more), else a copy does.
+        `below`: the trees below it, top first. `prepare` may still change the tree. With `move` the directory itself
+        becomes the layer (nothing may be mounted on it any more), else a copy does.
         Files that are newer than `newest_s` (unix seconds) get that time.
         Raises: UserError for a file that no layer can hold, HostError.
         """
@@ -192,7 +194,7 @@ class Ingest:
             else:
                 argv = ["cp", "-a", "--reflink=auto", "--", str(upper), str(path / TREE)]
                 await spawn.run(argv, timeout_s=COPY_TIMEOUT_S)
-            job = jobs.SealJob(tree=str(path / TREE), newest_s=newest_s)
+            job = jobs.SealJob(tree=str(path / TREE), newest_s=newest_s, below=tuple(below))
             if prepare is not None:
                 await uninterrupted(prepare, path / TREE)
             facts = await self._workers.call(jobs.seal, job, on_progress)
@@ -251,7 +253,8 @@ class Ingest:
             self._leases.hold(lease, kept.key)
         if there is not None:
             await self._give_up(path)
-        return kept
+        # the same tree may change a root here and there not: whether it is empty is not the tree's alone to say
+        return replace(kept, entries=layer.entries)
 
     # --- layers that a registry sends (see registry/pulls.py) ---------------------------------------------------------
 

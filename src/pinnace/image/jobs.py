@@ -17,6 +17,7 @@ from pinnace.base.errors import HostError, UserError
 from pinnace.image.clamp import clamp_times
 from pinnace.image.pack import Packed, Progress, pack
 from pinnace.image.recipe import RecipeWriter, pack_layer
+from pinnace.image.root_facts import mark_root, read_root, root_of
 from pinnace.image.streams import ArchiveFile, Inflow, Outflow
 from pinnace.image.tar_read import TarReader
 from pinnace.image.tree import Tree
@@ -106,20 +107,30 @@ def unpack_archive(job: UnpackJob, report: Report) -> UnpackResult:
 
 
 class SealJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Compute the diff id of `tree`; files newer than `newest_s` are given that time before."""
+    """Compute the diff id of `tree`; files newer than `newest_s` are given that time before.
+
+    `below`: the trees of the layers below, top first: a root that looks otherwise there is a change, and counts as an entry.
+    """
 
     tree: str
     newest_s: int | None = None
+    below: tuple[str, ...] = ()
 
 
 def seal(job: SealJob, report: Report) -> TreeFacts:
     """Do a `SealJob`. Raises: HostError, UserError."""
     if job.newest_s is not None:
         clamp_times(job.tree, job.newest_s)
+    changes_root = read_root(job.tree) != root_of(job.below)
+    if changes_root:
+        mark_root(job.tree)
     outflow = Outflow()
     packed = _pack_into(outflow, job.tree, "digesting", report, pack)
     return TreeFacts(
-        diff_id=outflow.tar.digest, tar_size=outflow.tar.size, entries=packed.entries, size=packed.size
+        diff_id=outflow.tar.digest,
+        tar_size=outflow.tar.size,
+        entries=packed.entries + changes_root,
+        size=packed.size,
     )
 
 

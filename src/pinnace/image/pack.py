@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pinnace.base.errors import HostError, UserError
 from pinnace.image import tar_format as tf
 from pinnace.image import whiteouts
+from pinnace.image.root_facts import means_root
 from pinnace.image.tar_format import BLOCK, Entry, render_header, show
 
 READ_BYTES = 1 << 20
 END = bytes(2 * BLOCK)
 PROGRESS_EVERY = 512
-ROOT_MODE = 0o755
 
 
 @dataclass(slots=True)
@@ -74,10 +74,10 @@ class _Packer:
         return done
 
     def _add_root(self) -> None:
-        """The root is written only where it is not what every root is."""
+        """The root is written only where the layer says something about it."""
         state = os.stat(self._root)
         xattrs = self._xattrs(self._root)
-        if (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid) != (ROOT_MODE, 0, 0) or xattrs:
+        if means_root(self._root) or xattrs:
             entry = self._entry(b"./", state, tf.DIRECTORY)
             entry.mtime_ns = 0  # it changes with everything that is done beside the entries
             entry.xattrs = xattrs

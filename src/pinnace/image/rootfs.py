@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pinnace.base.locks import KeyedLocks
 from pinnace.image import mounts, overlay
 from pinnace.image.layers import Layer, Layers, remove_tree
 from pinnace.image.layout import Layout
+from pinnace.image.root_facts import root_of
 from pinnace.image.threads import uninterrupted
 from pinnace.oci.digest import Digest
 
@@ -128,8 +128,8 @@ class RootfsStore:
             self._records.pop(rootfs_id, None)
         return trash
 
-    async def take_upper(self, rootfs_id: str, target: Path) -> None:
-        """Unmount and move the upper directory to `target`; the rest still has to be released."""
+    async def take_upper(self, rootfs_id: str, target: Path) -> Rootfs:
+        """Unmount and move the upper directory to `target`; return what it was of, which still has to be released."""
         rootfs = self.find(rootfs_id)
         if rootfs is None or rootfs.upper is None:
             raise Bug(f"there is no root filesystem {rootfs_id} to take changes from")
@@ -140,6 +140,7 @@ class RootfsStore:
             os.rename(upper, target)
 
         await uninterrupted(take)
+        return rootfs
 
     def _directory(self, rootfs_id: str) -> Path:
         return self._layout.rootfs / rootfs_id
@@ -185,7 +186,7 @@ class RootfsStore:
         return rootfs
 
     def _prepare_upper(self, rootfs: Rootfs, torn: bool) -> None:
-        """The root of the mount looks like the upper's, so that has to look like the topmost layer's."""
+        """The root of the mount looks like the upper's, so that has to look as the layers say."""
         upper, work = Path(rootfs.plan.upper), Path(rootfs.plan.work)
         if torn:  # nothing made the disk hold a volatile upper when the machine went down
             remove_tree(upper)
@@ -194,9 +195,9 @@ class RootfsStore:
         if upper.exists():
             return
         upper.mkdir()
-        state = os.stat(rootfs.plan.lowers[0])
-        os.chown(upper, state.st_uid, state.st_gid)
-        os.chmod(upper, stat.S_IMODE(state.st_mode))
+        root = root_of(rootfs.plan.lowers)
+        os.chown(upper, root.uid, root.gid)
+        os.chmod(upper, root.mode)
 
     def _release(self, rootfs_id: str) -> Path | None:
         base = self._directory(rootfs_id)

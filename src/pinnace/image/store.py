@@ -336,15 +336,21 @@ class ImageStore:
         move: bool = True,
         lease: Lease | None = None,
         on_progress: OnProgress | None = None,
+        below: Sequence[Layer] = (),
         prepare: Callable[[Path], None] | None = None,
     ) -> Layer:
         """Make a layer of an overlay's upper directory, which is moved into the store; `move=False` copies it.
 
-        `prepare` may change the tree (in a thread) before it is digested.
+        `below`: the layers below it, bottom first. `prepare` may change the tree (in a thread) before it is digested.
         Raises: UserError for a file that no layer can hold, HostError.
         """
         return await self.ingest.commit_upper(
-            upper, move=move, lease=lease, on_progress=on_progress, prepare=prepare
+            upper,
+            move=move,
+            lease=lease,
+            on_progress=on_progress,
+            below=[str(self.layers.tree(layer)) for layer in reversed(below)],
+            prepare=prepare,
         )
 
     async def export_tree(self, root: Path) -> AsyncGenerator[bytes, None]:
@@ -522,10 +528,15 @@ class ImageStore:
         Raises: UserError for a file that no layer can hold, HostError.
         """
         upper = self._layout.ingest / f"upper-{name}"
-        await self.roots.take_upper(name, upper)
+        rootfs = await self.roots.take_upper(name, upper)
         try:
             return await self.ingest.commit_upper(
-                upper, move=True, lease=lease, on_progress=on_progress, newest_s=newest_s
+                upper,
+                move=True,
+                lease=lease,
+                on_progress=on_progress,
+                newest_s=newest_s,
+                below=rootfs.plan.lowers,
             )
         finally:
             await self.release(name)

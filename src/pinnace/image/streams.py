@@ -168,12 +168,23 @@ class _GzipReader:
                 return out
 
 
-class _XzReader:
-    """xz with several streams; zeros after the last one are padding."""
+class _Decompressor(Protocol):
+    """What `lzma` and `bz2` have in common."""
 
-    def __init__(self, file: Readable) -> None:
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _StreamsReader:
+    """xz or bzip2 with several streams; zeros after the last one are padding."""
+
+    def __init__(self, file: Readable, make: Callable[[], _Decompressor]) -> None:
         self._file = file
-        self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+        self._make = make
+        self._unpack = make()
 
     def read(self, size: int, /) -> bytes:
         data = b""
@@ -185,15 +196,26 @@ class _XzReader:
                     if not data:
                         return b""
                 data = data.lstrip(b"\0")
-                self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+                self._unpack = self._make()
             elif self._unpack.needs_input:
                 data = self._file.read(CHUNK)
                 if not data:
                     raise EOFError
-            out = self._unpack.decompress(data, size)
+            try:
+                out = self._unpack.decompress(data, size)
+            except (OSError, ValueError) as error:  # what bz2 says of damage
+                raise lzma.LZMAError(str(error)) from error
             data = b""
             if out:
                 return out
+
+
+def _make_xz() -> _Decompressor:
+    return cast(_Decompressor, lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES))
+
+
+def _make_bzip2() -> _Decompressor:
+    return cast(_Decompressor, bz2.BZ2Decompressor())
 
 
 def open_packed(file: Readable, compression: str) -> Readable:
@@ -204,9 +226,9 @@ def open_packed(file: Readable, compression: str) -> Readable:
         packed = cast(IO[bytes], file)
         return zstandard.ZstdDecompressor().stream_reader(packed, read_size=CHUNK, read_across_frames=True)
     if compression == "xz":
-        return _XzReader(file)
+        return _StreamsReader(file, _make_xz)
     if compression == "bzip2":
-        return bz2.BZ2File(cast(IO[bytes], file))
+        return _StreamsReader(file, _make_bzip2)
     return file
 
 

@@ -169,32 +169,51 @@ class Tree:
             self._take_after_parents(path, fd, name)
 
     def _make(self, path: bytes, depth: int) -> int:
-        """Make a directory and those above it; a link that leads to nothing is followed inside the root, and its end made."""
+        """Make a directory and those above it, one step at a time from the root; return a new descriptor of it."""
         if depth > LINKS_MAX:
             raise TarError(f"the archive's directory {show(path)} is a loop of symbolic links")
-        above, _, name = path.rpartition(b"/")
-        slash = above.find(b"/")
-        while slash > 0:
-            self.directory(above[:slash], depth)
-            slash = above.find(b"/", slash + 1)
-        fd = self.directory(above, depth)
+        here = b""
+        fd = os.dup(self.root_fd)
         try:
-            os.mkdir(name, 0o755, dir_fd=fd)
-        except FileExistsError:
-            return self._enter_existing(path, above, name, fd, depth)
+            for name in path.split(b"/"):
+                above, here = here, here + b"/" + name if here else name
+                below = self._enter(above, here, name, fd, depth)
+                os.close(fd)
+                fd = below
         except OSError as error:
+            os.close(fd)
             raise made_error(error, path) from error
-        self.implied.append(path)
-        self._take_after_parents(path, fd, name)
-        return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
-    def _enter_existing(self, path: bytes, above: bytes, name: bytes, fd: int, depth: int) -> int:
-        mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-        if not stat.S_ISLNK(mode):
+    def _enter(self, above: bytes, path: bytes, name: bytes, fd: int, depth: int) -> int:
+        """Return a new descriptor of the directory `name` in `fd`, made if it is missing."""
+        try:
+            return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+        except FileNotFoundError:
+            os.mkdir(name, 0o755, dir_fd=fd)
+            self.implied.append(path)
+            self._take_after_parents(path, fd, name)
+            return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+        except NotADirectoryError:
+            return self._enter_link(above, path, name, fd, depth)
+
+    def _enter_link(self, above: bytes, path: bytes, name: bytes, fd: int, depth: int) -> int:
+        """Follow a link inside the root; where it leads to nothing, its end is made."""
+        if not stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
             raise TarError(f"the archive needs {show(path)} as a directory, but it is something else there")
-        target = os.readlink(name, dir_fd=fd)
-        joined = target if target.startswith(b"/") else above + b"/" + target
-        return os.dup(self.directory(_fold(joined), depth + 1))
+        try:
+            return open_in_root(self.root_fd, path, _DIRECTORY)
+        except FileNotFoundError:
+            target = os.readlink(name, dir_fd=fd)
+            joined = target if target.startswith(b"/") else above + b"/" + target
+            return os.dup(self.directory(_fold(joined), depth + 1))
+        except NotADirectoryError:
+            raise TarError(
+                f"the archive needs {show(path)} as a directory, but it is a link to something else there"
+            ) from None
 
     def _take_after_parents(self, path: bytes, fd: int, name: bytes) -> None:
         """Give a directory that the archive does not list the owner and mode that it has in the layers below."""

@@ -20,6 +20,7 @@ from pinnace.base.errors import HostError, PinnaceError
 from pinnace.image import tar_format as tf
 from pinnace.image import whiteouts
 from pinnace.image.recipe import RecipeWriter
+from pinnace.image.root_facts import mark_root
 from pinnace.image.streams import write_all
 from pinnace.image.tar_format import Entry, TarError, show
 from pinnace.image.tar_read import TarReader
@@ -28,6 +29,7 @@ from pinnace.image.tree import Tree, clean_path, made_error
 WHOLE_BYTES = 1 << 20  # files up to here are written with one call
 TIME_MIN_NS, TIME_MAX_NS = -(2**31) * 10**9, 2**34 * 10**9 - 1  # what ext4 can hold
 PROGRESS_EVERY = 512
+ID_MAX = 2**32 - 2  # Source: Linux; the last one means "no change" to chown
 REPLACED_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -37,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     entries: int = 5_000_000
     content_bytes: int = 0
     xattr_bytes: int = 65536  # Source: linux/limits.h, XATTR_SIZE_MAX
+    xattrs_bytes: int = 262144  # all of one entry, with their names
 
 
 @dataclass(slots=True)
@@ -102,6 +105,10 @@ class _Unpacker:
 
     def _add(self, entry: Entry) -> None:
         path = clean_path(entry.name)
+        if not (0 <= entry.uid <= ID_MAX and 0 <= entry.gid <= ID_MAX):
+            raise TarError(
+                f"the archive's entry {show(entry.name)} has the owner {entry.uid}:{entry.gid}, which can't be"
+            )
         make = self._makers.get(entry.kind)
         if make is None:
             raise TarError(f"the archive's entry {show(entry.name)} has the unknown type {show(entry.kind)}")
@@ -123,6 +130,7 @@ class _Unpacker:
         fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._tree.root_fd)
         try:
             self._set_open(entry, fd)
+            mark_root(fd)
         finally:
             os.close(fd)
 
@@ -274,6 +282,12 @@ class _Unpacker:
             self._set_xattrs(entry, fd)
 
     def _set_xattrs(self, entry: Entry, fd: int) -> None:
+        total = sum(len(key) + len(value) for key, value in entry.xattrs.items())
+        if total > self._limits.xattrs_bytes:
+            raise TarError(
+                f"the archive's entry {show(entry.name)} has attributes of {total} bytes, "
+                f"more than {self._limits.xattrs_bytes}"
+            )
         for key, value in entry.xattrs.items():
             name = key.decode(errors="surrogateescape")
             if not whiteouts.is_allowed_xattr(name):
@@ -285,8 +299,14 @@ class _Unpacker:
             try:
                 os.setxattr(fd, name, value)
             except OSError as error:
-                if error.errno != errno.EOPNOTSUPP:
-                    raise
+                if error.errno == errno.EOPNOTSUPP:
+                    continue
+                if error.errno in (errno.ENOSPC, errno.ERANGE, errno.E2BIG, errno.EINVAL):
+                    raise TarError(
+                        f"the archive's entry {show(entry.name)} has an attribute {show(key[:60])} of {len(value)} bytes "
+                        f"that can't be set: {error.strerror}"
+                    ) from error
+                raise
 
     def _whiteout(self, path: bytes, parent: int, name: bytes) -> None:
         if name == whiteouts.OPAQUE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -66,6 +67,11 @@ class World:
         done = self.product.try_pinnace("build", *self.proxy, *words, str(self.context), timeout_s=300)
         assert done.returncode == 0, done.stderr + "\n".join(self.internet.asked)
         return done.stderr
+
+    def explain(self, context: Path, reference: str) -> str:
+        """Build with --explain; return the report."""
+        words = ("build", *self.proxy, "--explain", "-t", reference, str(context))
+        return self.product.pinnace(*words)
 
     def size(self, image: str) -> int:
         (document,) = json.loads(self.product.pinnace("inspect", image))
@@ -152,6 +158,44 @@ def test_a_second_build_takes_every_step_from_the_cache_and_asks_nobody(built: W
     assert "7 of 7 steps cached" in built.build("-t", BUILT)
     assert built.product.pinnace("inspect", "-f", "{{.Id}}", BUILT) == first
     assert built.internet.asked == before
+
+
+def test_explain_says_what_the_build_stage_keeps_from_the_image(built: World) -> None:
+    """The pitfall "Large images": the tool says what weighs, and which way out there is."""
+    stage, image = built.size(STAGE), built.size(BUILT)
+    said = built.explain(built.context, BUILT)
+    summary = re.search(
+        r"(\d+) MB of compilers stay in the builder stage; the image is (\d+) MB, ([\d.]+) times smaller",
+        said,
+    )
+    assert summary, said
+    assert int(summary[1]) > 300 and abs(int(summary[2]) - image / 1e6) < 1
+    assert abs(float(summary[3]) - stage / image) < 0.1
+
+
+def test_explain_says_that_one_stage_alone_makes_a_large_image(built: World, tmp_path: Path) -> None:
+    context = Path(shutil.copytree(built.context, tmp_path / "one-stage"))
+    first, _, second = DOCKERFILE.read_text().partition("# Stage 2")
+    last = [line for line in second.splitlines() if line.startswith(("COPY model", "COPY inference", "CMD"))]
+    (context / "Dockerfile").write_text(first + "\n".join(last) + "\n")
+    said = built.explain(context, "one-stage:v1")
+    assert re.search(r"\d+ MB of compilers .* are in the image, and only builds need them", said), said
+    assert "FROM … AS builder" in said and "COPY --from=builder" in said
+
+
+def test_a_file_outside_of_the_context_is_told_with_the_context(built: World, tmp_path: Path) -> None:
+    """The pitfall "Confusing build context": where the tool looked, what hides a file, which names are near."""
+    context = Path(shutil.copytree(built.context, tmp_path / "context"))
+    (context / "inference.py").rename(context / "inferense.py")
+    (context / ".dockerignore").write_text("*.pt\n")
+    done = built.product.try_pinnace("build", *built.proxy, "-t", "no:v1", str(context))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "COPY model.pt /app/" in done.stderr and ".dockerignore" in done.stderr, done.stderr
+    (context / ".dockerignore").unlink()
+    done = built.product.try_pinnace("build", *built.proxy, "-t", "no:v1", str(context))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "COPY inference.py /app/" in done.stderr
+    assert str(context) in done.stderr and "inferense.py" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("name", [RUNTIME, DEVEL, *SMALL])

@@ -16,6 +16,8 @@ from pinnace.build.steps import BuildPlan, Copy, Run, StagePlan
 from pinnace.build.weigh import Found, WeightFacts
 from pinnace.build.words import count, render_bytes, shorten
 
+BUILD_TOOLS = ("compilers", "headers and static libraries")
+TOOLS_SHARE = 10  # a tenth of an image is worth a word
 HINT_MIN_BYTES = 1_000_000
 LAYERS_SHOWN = 12
 NOT_TOLD_RATIO = 1.05  # an image that is hardly smaller than its largest stage is not called smaller
@@ -129,11 +131,23 @@ def _hints(stages: Sequence[StageLayers], weights: WeightFacts | None) -> Iterat
     if weights is None or not stages:
         return
     image = stages[-1]
+    yield from _build_tools(image, weights)
     for found in sorted(weights.found, key=lambda one: -one.size):
         if found.size >= HINT_MIN_BYTES:
             text = _hint(found, image)
             if text:
                 yield text
+
+
+def _build_tools(image: StageLayers, weights: WeightFacts) -> Iterator[str]:
+    """Yield that the image has in it what only builds need, when that is a good part of it."""
+    size = sum(weights.kinds.get(kind, 0) for kind in BUILD_TOOLS)
+    if size >= HINT_MIN_BYTES and size * TOOLS_SHARE >= image.size:
+        yield (
+            f"{render_bytes(size)} of {' and '.join(BUILD_TOOLS)} are in the image, and only builds need them: install "
+            "them in a stage of their own (FROM … AS builder), begin the last stage from a base without them, and take "
+            "what it runs: COPY --from=builder …"
+        )
 
 
 def _hint(found: Found, image: StageLayers) -> str:

@@ -197,3 +197,15 @@ def test_copy_of_everything_before_an_installation_is_told(body: str, words: str
 )  # fmt: skip
 def test_bytes_are_told_in_three_digits(size: int, text: str) -> None:
     assert render_bytes(size) == text
+
+
+def test_compilers_in_the_image_are_told_with_the_way_out() -> None:
+    image = stage("app", ("RUN apt-get install -y gcc", 400_000_000))
+    kinds = {"compilers": 100_000_000, "headers and static libraries": 20_000_000, "programs": 280_000_000}
+    facts = WeightFacts(stages=(), kinds=kinds, files=(), folders=(), found=())
+    hint = render_report([], (image,), facts, plan("FROM scratch\n"))[-1]
+    assert hint.startswith("  120 MB of compilers and headers and static libraries are in the image")
+    assert "FROM … AS builder" in hint and "COPY --from=builder" in hint
+    kinds = {"compilers": 30_000_000, "programs": 370_000_000}
+    few = WeightFacts(stages=(), kinds=kinds, files=(), folders=(), found=())
+    assert "hints:" not in render_report([], (image,), few, plan("FROM scratch\n"))

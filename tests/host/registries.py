@@ -32,8 +32,8 @@ from typing import Any
 
 import pytest
 
-from pinnace.image.registry.settings import Patience, RegistrySettings
 from pinnace.image.platforms import host_architecture
+from pinnace.image.registry.settings import Patience, RegistrySettings
 from pinnace.oci import media_types
 from pinnace.oci.credentials import Credential, Keyring
 from tests.host.registry_certs import Pair, make_authority, make_certificate
@@ -135,9 +135,14 @@ class RealRegistry:
 
 @contextlib.contextmanager
 def real_registry(
-    folder: Path, *, tls: bool = False, auth: str = "", address: str = "127.0.0.1"
+    folder: Path,
+    *,
+    tls: bool = False,
+    auth: str = "",
+    address: str = "127.0.0.1",
+    client_certificates: bool = False,
 ) -> Iterator[RealRegistry]:
-    """Run a registry; `auth` is "", "basic" or "token"."""
+    """Run a registry; `auth` is "", "basic" or "token". With `client_certificates` it wants one (it is in `cert_dir`)."""
     if shutil.which("docker-registry") is None:
         pytest.skip("docker-registry is not installed")
     folder = folder / f"registry-{free_port()}"
@@ -164,6 +169,11 @@ def real_registry(
             place = registry.cert_dir / host
             place.mkdir(parents=True)
             shutil.copy(registry.ca.cert_file, place / "ca.crt")
+            if client_certificates:
+                config["http"]["tls"]["clientcas"] = [str(registry.ca.cert_file)]
+                client = make_certificate(folder, registry.ca, "client", ())
+                shutil.copy(client.cert_file, place / "client.cert")
+                shutil.copy(client.key_file, place / "client.key")
         if auth == "basic":
             (folder / "htpasswd").write_text(HTPASSWD)
             config["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
@@ -179,12 +189,17 @@ def real_registry(
                     "rootcertbundle": str(registry.ca.cert_file),
                 }
             }
-        stack.enter_context(_running(folder, config, port, address, tls))
+        context = ssl._create_unverified_context() if tls else None
+        if context is not None and client_certificates:
+            context.load_cert_chain(folder / "client.crt", folder / "client.key")
+        stack.enter_context(_running(folder, config, port, address, context))
         yield registry
 
 
 @contextlib.contextmanager
-def _running(folder: Path, config: dict[str, Any], port: int, address: str, tls: bool) -> Iterator[None]:
+def _running(
+    folder: Path, config: dict[str, Any], port: int, address: str, context: ssl.SSLContext | None
+) -> Iterator[None]:
     (folder / "config.yml").write_text(json.dumps(config))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -195,7 +210,7 @@ def _running(folder: Path, config: dict[str, Any], port: int, address: str, tls:
             env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
         )
     try:
-        _wait(process, address, port, tls, folder / "log")
+        _wait(process, address, port, context, folder / "log")
         yield
     finally:
         process.terminate()
@@ -206,15 +221,15 @@ def _running(folder: Path, config: dict[str, Any], port: int, address: str, tls:
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], address: str, port: int, tls: bool, log: Path) -> None:
+def _wait(
+    process: subprocess.Popen[bytes], address: str, port: int, context: ssl.SSLContext | None, log: Path
+) -> None:
     end = time.monotonic() + START_S
     while True:
         try:
             with contextlib.closing(
-                http.client.HTTPSConnection(
-                    address, port, timeout=2, context=ssl._create_unverified_context()
-                )
-                if tls
+                http.client.HTTPSConnection(address, port, timeout=2, context=context)
+                if context
                 else http.client.HTTPConnection(address, port, timeout=2)
             ) as connection:
                 connection.request("GET", "/v2/")

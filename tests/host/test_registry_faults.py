@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 import os
+import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from pinnace.image.store import ImageStore
 from pinnace.oci import media_types
 from pinnace.oci.credentials import Credential
 from tests.host.lying_registry import ALWAYS, Lie, LyingRegistry, lying_registry
-from tests.host.registries import QUICK, HandMade, make_image, make_index, tar_of
+from tests.host.registries import QUICK, HandMade, basic, make_image, make_index, tar_of
 
 SETTINGS = RegistrySettings(cert_dirs=(), patience=replace(QUICK, stall_s=0.5))
 NOISE = os.urandom(3_000_000)
@@ -70,6 +72,23 @@ def put(registry: LyingRegistry, *, name: str = "team/app", tag: str = "v1", lay
     packed = [gzip.compress(layer, 1, mtime=0) for layer in plain]
     image = make_image(plain, packed=packed, media_type=media_types.OCI_LAYER_GZIP)
     return registry.put_image(name, tag, image)
+
+
+def sparse_tar(size: int) -> bytes:
+    """Return the tar of one file that is a hole of so many bytes (GNU's sparse format 1.0)."""
+    info = tarfile.TarInfo("GNUSparseFile.0/hole")
+    data = b"1\n0\n0\n".ljust(512, b"\0")
+    info.size = len(data)
+    info.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "hole",
+        "GNU.sparse.realsize": str(size),
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 async def refusal(store: ImageStore, text: str) -> PinnaceError:
@@ -386,6 +405,25 @@ async def test_a_mirror_that_lies_or_fails_is_passed_over(
         await store.remove(registry.reference("team/app:v1"))
         other.lie(Lie("HEAD|GET", ".", status=500, times=ALWAYS))
         await store.pull(registry.reference("team/app:v1"))
+
+
+async def test_a_proxy_is_asked_for_hosts_that_are_not_here(registry: LyingRegistry, tmp_path: Path) -> None:
+    image = put(registry)  # which plays the proxy: it takes whole addresses, and refuses to open tunnels
+    away = "registry.invalid:5000"
+    settings = replace(SETTINGS, insecure=(away,), http_proxy=f"http://me:pw@{registry.host}")
+    settings = replace(settings, https_proxy=settings.http_proxy)
+    async for store in make_store(tmp_path / "proxied", settings):
+        assert (await store.pull(f"{away}/team/app:v1")).digest == image.digest
+    paths = [one.path for one in registry.seen]
+    assert paths[0] == f"http://{away}/v2/team/app/manifests/v1"
+    assert {one.headers["Proxy-Authorization"] for one in registry.seen} == {basic("me", "pw")}
+
+
+async def test_a_full_disk_stops_the_download(registry: LyingRegistry, store: ImageStore) -> None:
+    image = make_image([sparse_tar(1 << 50)])
+    registry.put_image("team/app", "v1", image)
+    error = await refusal(store, registry.reference("team/app:v1"))
+    assert isinstance(error, HostError) and "claims 1125899906842624 bytes" in error.message
 
 
 # --- several at once, and those that are cancelled --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pinnace.base.errors import ApiError, HostError, Reason
+from pinnace.base.errors import ApiError, HostError, Reason, UserError
 from pinnace.image.registry.news import LayerNews
 from pinnace.image.store import ImageStore
 from pinnace.oci import media_types
@@ -136,6 +136,20 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) 
         insecure = replace(wrong, insecure=(registry.host,), cert_dirs=())
         async for store in make_store(tmp_path / "insecure", insecure):
             assert (await store.pull(registry.reference("team/app:v1"))).is_new
+
+
+async def test_a_registry_that_wants_a_certificate_of_us_gets_it(tmp_path: Path) -> None:
+    with real_registry(tmp_path, tls=True, client_certificates=True) as registry:
+        root = tmp_path / "root.tar"
+        root.write_bytes(tar_of({"a": b"1"}))
+        name = registry.reference("ours:v1")
+        async for store in make_store(tmp_path / "store", registry.settings):
+            await store.import_tar(root, name)
+            pushed = await store.push(name)
+            assert (await store.look_up(name)).digest == pushed.digest
+            (registry.cert_dir / registry.host / "client.key").unlink()
+            with pytest.raises(UserError, match=r"client\.cert can't be used"):
+                await store.look_up(name)
 
 
 @pytest.mark.parametrize("format", ["oci", "v2s2"])

@@ -6,6 +6,7 @@ that it is for. Invariant: every way out of `ask` is an answer with a status tha
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
@@ -63,6 +64,7 @@ class Client:
         self._report = report
         self._connections: dict[tuple[str, str, bool], Connection] = {}
         self._tokens = list(access.tokens)
+        self._stopped = threading.Event()
         endpoints = compute_endpoints(access.domain, access.settings, push="push" in access.actions)
         if access.endpoint in endpoints:
             first = access.endpoint
@@ -81,6 +83,12 @@ class Client:
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
+
+    def abort(self) -> None:
+        """Break all connections, for another thread that waits on one of them."""
+        self._stopped.set()
+        for connection in list(self._connections.values()):
+            connection.abort()
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -126,7 +134,7 @@ class Client:
                 now = moved()
                 attempt = 1 if now > before else attempt + 1
                 before = now
-                given_up = not trouble.again or attempt >= patience.tries
+                given_up = self._stopped.is_set() or not trouble.again or attempt >= patience.tries
                 if given_up or (unless_answered and trouble.status):
                     raise
                 delay_s = compute_delay(
@@ -137,7 +145,7 @@ class Client:
     def wait(self, delay_s: float, trouble: Trouble) -> None:
         """Wait, and tell why."""
         end = time.monotonic() + delay_s
-        while (left := end - time.monotonic()) > 0:
+        while not self._stopped.is_set() and (left := end - time.monotonic()) > 0:
             self._report(f"retrying {trouble.error.message}", 0, int(left) + 1)
             time.sleep(min(left, SHOW_EVERY_S))
 

@@ -6,6 +6,7 @@ for `stall_s`, is a `Trouble`, never a short body.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
@@ -127,11 +128,6 @@ class Connection:
         self._http: http.client.HTTPConnection | None = None
         self._used = False
 
-    @property
-    def socket(self) -> socket.socket | None:
-        """The socket while there is one."""
-        return None if self._http is None else self._http.sock
-
     def request(
         self, method: str, target: str, headers: Mapping[str, str], body: Body | None = None
     ) -> Answer:
@@ -187,6 +183,13 @@ class Connection:
             # the other side may have answered before it had read everything: what it says counts, if it can be read
             if http_.sock is None:
                 raise
+
+    def abort(self) -> None:
+        """Wake up whoever waits on the connection, from another thread; what they get is an error."""
+        sock = None if self._http is None else self._http.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it; the next request opens it again."""

@@ -79,7 +79,9 @@ class Download:
         """Stop, at whatever point."""
         self._stopped.set()
         self._unread.set()
-        self._thread.join(timeout=2 * WAIT_S)
+        while self._thread.is_alive():
+            self._client.abort()
+            self._thread.join(timeout=WAIT_S)
 
     def _run(self) -> None:
         try:
@@ -99,7 +101,7 @@ class Download:
 
     def _go_on(self) -> None:
         at = self._digester.size
-        if at == self._blob.size:
+        if at == self._blob.size or self._stopped.is_set():
             return
         what = f"blob {self._blob.digest} of {self._name}"
         headers = {"Range": f"bytes={at}-"} if at else {}

@@ -139,6 +139,20 @@ def test_a_registry_with_tokens_takes_the_same_login(
         product.pinnace("rmi", name, again)
 
 
+def test_a_build_takes_its_private_base_with_the_persons_login(
+    product: Product, registry: RealRegistry, pushed: str, env: dict[str, str], tmp_path: Path
+) -> None:
+    name = pushed.partition("@")[0]
+    (tmp_path / "Dockerfile").write_text(f"FROM {pushed}\nCOPY Dockerfile /\n")
+    refused = product.try_pinnace("build", "-t", "on-private:v1", str(tmp_path), env=env)
+    assert refused.returncode == 1
+    assert "Dockerfile:1: FROM" in refused.stderr and f"pinnace login {registry.host}" in refused.stderr
+    log_in(product, registry, env)
+    product.pinnace("build", "-t", "on-private:v1", str(tmp_path), env=env)
+    product.pinnace("rmi", "on-private:v1")
+    product.try_pinnace("rmi", name)
+
+
 def test_a_wrong_password_is_refused_and_not_kept(
     product: Product, registry: RealRegistry, env: dict[str, str]
 ) -> None:

@@ -71,6 +71,8 @@ class DockerConfig:
     def find_helper(self, server: str) -> str:
         """Return the name of the helper that keeps this server's credentials; "" when the file itself does."""
         helpers = self._document.get("credHelpers") or {}
+        if not isinstance(helpers, dict):
+            raise UserError('"credHelpers" is not an object', 'such as {"ghcr.io": "pass"}', self._where)
         return str(helpers.get(server) or self._document.get("credsStore") or "")
 
     def find_stored(self, server: str) -> Credential | None:
@@ -126,7 +128,7 @@ def parse_docker_config(text: str, where: str = "") -> DockerConfig:
     """Return the configuration in a config.json. Raises: UserError, naming `where`."""
     try:
         document = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"Docker's configuration is not JSON: {error}", "mend or remove the file", where
         ) from None

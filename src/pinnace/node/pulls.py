@@ -6,12 +6,16 @@ Invariant: one pull for each container; when it has ended, however, `on_end` is 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from pinnace.base.tasks import Tasks
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.facts import PodImage
+from pinnace.node.lifecycle import PULL_ERROR
 from pinnace.node.machine import PodImages, StartFailure, Tell
+
+log = logging.getLogger("pinnace.node")
 
 OnEnd = Callable[[Pod, Container, int, PodImage | StartFailure], None]
 
@@ -61,6 +65,9 @@ class Pulls:
             ended = await self._images.pull(pod, container, told)
         except StartFailure as failure:
             ended = failure
+        except Exception as error:  # the container must not wait for ever; the pull is tried again
+            log.exception("pulling for pod %s", pod.metadata.uid)
+            ended = StartFailure(PULL_ERROR, f"unexpected {type(error).__name__}: {error}")
         running = self._running.get(pod.metadata.uid, {})
         running.pop(container.name, None)
         if not running:

@@ -66,7 +66,7 @@ def parse_pull_secret(kind: str, data: Mapping[str, str]) -> dict[str, Credentia
         )
     try:
         document: Any = json.loads(base64.b64decode(data[key]))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{key} is not JSON") from None
     entries = document.get("auths") if known == CONFIG_JSON[0] and isinstance(document, dict) else document
     if not isinstance(entries, dict):

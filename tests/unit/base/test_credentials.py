@@ -160,3 +160,42 @@ def test_helpers_are_given_tokens_under_their_name() -> None:
 
 def test_no_secret_is_shown_by_accident() -> None:
     assert "secret" not in f"{ADA} {ADA!r} {[ADA]}"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.sampled_from(["YWRhOnM=", "YWRh"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["auths", "credHelpers", "credsStore", "ghcr.io", "auth", "username", "identitytoken"]
+            )
+            | st.text(max_size=8),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_stands_in_the_file_is_read_or_refused(document: object) -> None:
+    try:
+        config = parse_docker_config(json.dumps(document), "config.json")
+        config.find_helper("ghcr.io")
+        config.find_stored("ghcr.io")
+        config.stored()
+        changed = config.with_login("ghcr.io", ADA)
+        assert parse_docker_config(changed.render()).find_stored("ghcr.io") == ADA
+        assert parse_docker_config(changed.without("ghcr.io").render()).find_stored("ghcr.io") is None
+    except UserError as error:
+        assert error.message  # noqa: PT017
+
+
+@given(st.binary(max_size=40), st.integers(0, 2))
+def test_whatever_a_helper_answers_is_read_or_refused(answer: bytes, code: int) -> None:
+    try:
+        parse_helper_answer(code, answer, "test")
+    except UserError as error:
+        assert "docker-credential-test" in error.message  # noqa: PT017

@@ -38,7 +38,7 @@ from pinnace.kube.objects.core_v1 import (
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.node.agent import WORKERS, AgentSettings, NodeAgent
 from pinnace.node.checks import CheckResult
-from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, PodImage
 from pinnace.node.specs import container_id
 from pinnace.oci.digest import Digest
 from pinnace.store.memory import MemoryStore
@@ -302,6 +302,22 @@ def test_the_name_that_a_pull_gives_does_not_end_that_pull() -> None:
         assert world.machine.log.count("pull app:v1") == 1
         assert "pull of app:v1 cancelled" not in world.machine.log
         assert world.pod().status.phase == "Running"
+
+    play(story)
+
+
+def test_a_pull_that_breaks_in_an_unforeseen_way_is_told_and_tried_again() -> None:
+    async def story(world: World) -> None:
+        async def break_down(pod: Pod, container: Container, tell: object) -> PodImage:
+            world.machine.log.append("pull")
+            raise ZeroDivisionError("no")
+
+        world.machine.missing_images.add("app:v1")
+        world.machine.pull = break_down  # type: ignore[method-assign,assignment]
+        await world.run()
+        assert world.waiting() == ("ErrImagePull", "unexpected ZeroDivisionError: no")
+        await world.clock.sleep(11)
+        assert world.machine.log.count("pull") == 2
 
     play(story)
 

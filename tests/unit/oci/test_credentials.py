@@ -8,6 +8,8 @@ import base64
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pinnace.base.errors import UserError
 from pinnace.oci.credentials import (
@@ -83,6 +85,7 @@ def test_both_types_of_secrets_are_read() -> None:
         ("Opaque", {"password": "cw=="}, "holds no registry credentials"),
         ("kubernetes.io/dockerconfigjson", {}, "holds no registry credentials"),
         ("kubernetes.io/dockerconfigjson", {".dockerconfigjson": "cw=="}, "is not JSON"),
+        ("kubernetes.io/dockercfg", {".dockercfg": base64.b64encode(b"[" * 99_999).decode()}, "is not JSON"),
         ("kubernetes.io/dockerconfigjson", {".dockerconfigjson": data({})}, "names no servers"),
         ("kubernetes.io/dockercfg", {".dockercfg": data([])}, "names no servers"),
     ],
@@ -97,3 +100,17 @@ def test_a_secret_that_is_none_is_told_without_its_content(
 def test_keyrings_are_asked_in_order() -> None:
     both = chain(nobody, keyring_of({"a": ADA}), keyring_of({"a": EVE, "b": EVE}))
     assert [asyncio.run(both(domain)) for domain in "abc"] == [ADA, EVE, None]
+
+
+@given(st.sampled_from([".dockerconfigjson", ".dockercfg"]), st.binary(max_size=60) | st.text(max_size=30))
+def test_whatever_stands_in_a_secret_is_read_or_refused(key: str, content: bytes | str) -> None:
+    text = base64.b64encode(content).decode() if isinstance(content, bytes) else content
+    try:
+        parse_pull_secret(f"kubernetes.io/{key[1:]}", {key: text})
+    except UserError as error:
+        assert error.message  # noqa: PT017
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_whatever_a_key_is_it_fits_or_not(key: str, name: str) -> None:
+    assert fits(key, name) in (True, False)

@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,14 +43,16 @@ from pinnace.image.tar_format import (
 from pinnace.image.unpack import Limits
 from tests.host.test_image_unpack import END, Place, archive, file, folder, hard, link
 
-OUT = "{out}"  # where nothing may be touched
+DEEP = "nested 2000 deep"  # takes seconds to remove
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     mask = os.umask(0o22)
-    yield Place(tmp_path)
+    made = Place(tmp_path)
+    yield made
     os.umask(mask)
+    subprocess.run(["rm", "-rf", made.tree], check=True)  # deeper than what pytest can remove
 
 
 def pax(records: dict[bytes, bytes], *, kind: bytes = PAX) -> bytes:
@@ -125,7 +128,7 @@ HOSTILE: dict[str, tuple[Callable[[str], bytes], str]] = {
     "path of 4200 bytes": (lambda out: archive(file("a/" * 2100 + "b")), "a name of 4201 bytes"),
     "not UTF-8": (lambda out: archive((Entry(b"\xff\xfe\x80"), b"x")), ""),
     "newline and escape in a name": (lambda out: archive(file("a\n\x1b[31mb")), ""),
-    "nested 2000 deep": (lambda out: archive(folder("d/" * 2000)), ""),
+    DEEP: (lambda out: archive(folder("d/" * 2000)), ""),
     # --- links
     "symbolic link out, then through it": (lambda out: archive(link("d", out), file("d/secret")), ""),
     "relative symbolic link out": (lambda out: archive(link("d", "../outside"), file("d/secret")), ""),
@@ -281,7 +284,7 @@ def test_nothing_gets_out(place: Place, name: str) -> None:
         place.unpack(data)
 
 
-@pytest.mark.parametrize("name", [name for name, (_, says) in HOSTILE.items() if not says])
+@pytest.mark.parametrize("name", [name for name, (_, says) in HOSTILE.items() if not says and name != DEEP])
 def test_the_recipe_of_an_odd_archive_gives_the_archive(place: Place, name: str) -> None:
     data = HOSTILE[name][0](str(place.outside))
     if len(data) > 1 << 24:
@@ -376,7 +379,7 @@ def test_devices_and_programs_of_a_layer_are_behind_a_door_for_root_only(tmp_pat
 
 def test_hostile_archives_do_not_reach_what_stands_in_the_place_of_a_link(place: Place) -> None:
     """The whole table in one tree: what one archive made is there when the next one comes."""
-    for build, _ in HOSTILE.values():
+    for build, _ in (case for name, case in HOSTILE.items() if name != DEEP):
         data = build(str(place.outside))
         with contextlib.suppress(PinnaceError):
             place.unpack(data)

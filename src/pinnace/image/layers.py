@@ -142,7 +142,8 @@ class Layers:
 
     def unsynced(self) -> tuple[Layer, ...]:
         """Return the layers of which nobody knows yet whether they are on disk."""
-        return tuple(layer for layer in self._known.values() if self._marker(layer).exists())
+        known = tuple(self._known.values())  # at once: the loop goes on while a thread looks at files
+        return tuple(layer for layer in known if self._marker(layer).exists())
 
     def mark_synced(self, layers: Iterable[Layer]) -> None:
         """Note that the file system was synced after these layers got their names."""

@@ -25,6 +25,7 @@ from zlib_ng import zlib_ng
 from pinnace.base.errors import Bug
 from pinnace.image.gzip_blocks import GzipBlocks
 from pinnace.image.tar_format import TarError
+from pinnace.image.zstd_frames import ZstdFrames
 from pinnace.oci.digest import Digest
 
 CHUNK = 1 << 20
@@ -168,6 +169,36 @@ class _GzipReader:
                 return out
 
 
+class _ZstdReader:
+    """zstd with several frames, the last of which must be whole."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._frames = ZstdFrames()
+        self._reader = zstandard.ZstdDecompressor().stream_reader(
+            cast(IO[bytes], _Tapped(file, self._frames.feed)), read_size=CHUNK, read_across_frames=True
+        )
+
+    def read(self, size: int, /) -> bytes:
+        data: bytes = self._reader.read(size)
+        if not data and not self._frames.is_whole:
+            raise EOFError
+        return data
+
+
+class _Tapped:
+    """A file that shows somebody what is read from it."""
+
+    def __init__(self, file: Readable, tap: Callable[[bytes], None]) -> None:
+        self._file = file
+        self._tap = tap
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(CHUNK if size < 0 else size)
+        self._tap(data)
+        return data
+
+
 class _Decompressor(Protocol):
     """What `lzma` and `bz2` have in common."""
 
@@ -223,8 +254,7 @@ def open_packed(file: Readable, compression: str) -> Readable:
     if compression == "gzip":
         return _GzipReader(file)
     if compression == "zstd":
-        packed = cast(IO[bytes], file)
-        return zstandard.ZstdDecompressor().stream_reader(packed, read_size=CHUNK, read_across_frames=True)
+        return _ZstdReader(file)
     if compression == "xz":
         return _StreamsReader(file, _make_xz)
     if compression == "bzip2":

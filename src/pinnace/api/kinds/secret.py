@@ -61,7 +61,7 @@ def _validate(secret: Secret, problems: Problems) -> None:
 def _is_json(text: str) -> bool:
     try:
         json.loads(b64decode(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

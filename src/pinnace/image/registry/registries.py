@@ -6,6 +6,7 @@ Invariant: a name changes only when all that it leads to is here, verified and o
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
@@ -73,7 +74,8 @@ class Registries:
         self._working: dict[str, Endpoint] = {}
         self._workers = Workers(limit=settings.layers_at_once + TALKERS)
         self._pulls = Pulls(layers, blobs, ingest, leases, self._workers, settings.layers_at_once)
-        self._pushes = Pushes(layers, blobs, names, self._workers, settings.layers_at_once)
+        packing = min(settings.layers_at_once, max(2, os.cpu_count() or 1))  # more would only wait for processors
+        self._pushes = Pushes(layers, blobs, names, self._workers, packing)
 
     async def close(self) -> None:
         """End what is under way."""

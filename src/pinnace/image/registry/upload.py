@@ -26,7 +26,7 @@ from pinnace.oci.manifest import Descriptor
 from pinnace.oci.media_types import OCI_LAYER_OF_COMPRESSION
 
 PIECE_BYTES = 1 << 20
-QUEUED_PIECES = 8
+QUEUED_PIECES = 4
 WAIT_S = 0.2
 OCTETS = {"Content-Type": "application/octet-stream"}
 

@@ -495,6 +495,24 @@ async def test_ssh_is_called_without_the_users_configuration_and_with_the_builds
     assert log.read_text().splitlines()[-1].startswith(" -F /dev/null")
 
 
+async def test_repository_whose_server_falls_silent_is_given_up(world: BuildWorld) -> None:
+    """The server lists its refs, and then says nothing to who wants one."""
+    commit = "1" * 40
+    lists = f"{commit} HEAD\0shallow allow-tip-sha1-in-want allow-reachable-sha1-in-want agent=x\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{len(lists) + 4:04x}{lists}0000".encode())
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    world.builder._remote.git._silence_s = 0.5
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(HostError, match="did not answer, or fell silent"):
+        await world.build(f"FROM scratch\nADD git://127.0.0.1:{port}/x.git /src\n")
+    server.close()
+
+
 async def test_missing_git_is_told_with_what_to_install(
     world: BuildWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,11 +38,12 @@ from pinnace.build.remote.git_words import (
     show,
 )
 from pinnace.build.remote.places import list_folders
+from pinnace.build.remote.watched import run_watched
 from pinnace.build.threads import in_thread
 from pinnace.image.workers import Workers
 
 ASK_TIMEOUT_S = 120.0
-FETCH_TIMEOUT_S = 3600.0
+SILENCE_S = 120.0  # a server may count and pack for a while, but says so
 HINT = "apt-get install git; repositories are fetched with it"
 
 
@@ -62,8 +63,9 @@ class Access:
 class GitFiles:
     """The repositories of one instance."""
 
-    def __init__(self, folder: Path, workers: Workers) -> None:
+    def __init__(self, folder: Path, workers: Workers, *, silence_s: float = SILENCE_S) -> None:
         self._folder = folder
+        self._silence_s = silence_s
         self._workers = workers
         self._locks = KeyedLocks()
 
@@ -74,7 +76,7 @@ class GitFiles:
             return source.commit
         git = await self._git(source, access)
         names = refs_to_ask(source.ref)
-        listed = parse_refs(await git.run("ls-remote", "--", source.url, *names, timeout_s=ASK_TIMEOUT_S))
+        listed = parse_refs(await git.run("ls-remote", "--", source.url, *names))
         found = choose_ref(source.ref, listed)
         if found is not None:
             check_commit(source, found[1])
@@ -87,7 +89,7 @@ class GitFiles:
             raise missing_ref(source)
         async with self._locks.hold(self._place(source)):
             bare = await self._bare(source, git)
-            await git.run(*_all_refs(bare, source), timeout_s=FETCH_TIMEOUT_S)
+            await git.run(*_all_refs(bare, source), is_long=True)
             done = await git.try_run(
                 "--git-dir", str(bare), "rev-parse", "--verify", "-q", f"{source.ref}^{{commit}}"
             )
@@ -107,13 +109,13 @@ class GitFiles:
             bare = await self._bare(source, git)
             await self._fetch(source, commit, bare, git)
             await git.run("init", "-q", "--template=", str(target))
-            inside = _Git(git.argv, {**git.environment, "GIT_ALLOW_PROTOCOL": "file"}, source, target)
+            inside = git.within(target, "file")
             if source.keep_git_dir:
-                words = ("fetch", "-q", "--depth=1", "--no-tags", f"file://{bare}", commit)
-                await inside.run(*words, timeout_s=FETCH_TIMEOUT_S)
+                words = ("fetch", "--progress", "--depth=1", "--no-tags", f"file://{bare}", commit)
+                await inside.run(*words, is_long=True)
             else:  # its .git goes again: it need not have the objects
                 await in_thread(_borrow_objects, target, bare)
-            await inside.run("checkout", "-q", "--force", "--detach", commit, timeout_s=FETCH_TIMEOUT_S)
+            await inside.run("checkout", "--progress", "--force", "--detach", commit, is_long=True)
             await inside.run("remote", "add", "origin", _without_login(source.url))
             time_text = await inside.run("show", "-s", "--format=%ct", commit)
         if source.submodules and await in_thread((target / ".gitmodules").is_file):
@@ -124,18 +126,17 @@ class GitFiles:
 
     async def _update_submodules(self, source: GitSource, target: Path, git: _Git) -> None:
         """Submodules come from the web only, even those of a repository that is a file here; relative to its real address."""
-        environment = {**git.environment, "GIT_ALLOW_PROTOCOL": WEB_PROTOCOLS}
-        inside = _Git(git.argv, environment, source, target)
+        inside = git.within(target, WEB_PROTOCOLS)
         await inside.run("config", "remote.origin.url", source.url)
         await inside.run(
             "submodule",
-            "-q",
             "update",
+            "--progress",
             "--init",
             "--recursive",
             "--depth=1",
             "--jobs=4",
-            timeout_s=FETCH_TIMEOUT_S,
+            is_long=True,
         )
         await inside.run("config", "remote.origin.url", _without_login(source.url))
 
@@ -143,19 +144,17 @@ class GitFiles:
         """Have a commit in our repository: just that one if the server gives it so, else all that there is."""
         if await self._has(commit, bare, git):
             return
-        shallow = ("fetch", "-q", "--depth=1", "--no-tags", "--force", "--", source.url)
+        shallow = ("fetch", "--progress", "--depth=1", "--no-tags", "--force", "--", source.url)
         options = ("--git-dir", str(bare))
-        done = await git.try_run(*options, *shallow, commit, timeout_s=FETCH_TIMEOUT_S)
+        done = await git.try_run(*options, *shallow, commit, is_long=True)
         if done.returncode != 0 and source.ref and not is_commit(source.ref):
             for name in refs_to_ask(source.ref):
-                done = await git.try_run(
-                    *options, *shallow, name.removesuffix("^{}"), timeout_s=FETCH_TIMEOUT_S
-                )
+                done = await git.try_run(*options, *shallow, name.removesuffix("^{}"), is_long=True)
                 if done.returncode == 0:
                     break
         if await self._has(commit, bare, git):
             return
-        await git.run(*_all_refs(bare, source), timeout_s=FETCH_TIMEOUT_S)
+        await git.run(*_all_refs(bare, source), is_long=True)
         if not await self._has(commit, bare, git):
             raise UserError(
                 f"{hide_secrets(source.url)}: repository does not contain commit {commit}",
@@ -172,7 +171,7 @@ class GitFiles:
         path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         environment = render_environment(source, places, access.proxies, path)
         environment |= {"GIT_SSL_CAINFO": access.ca_bundle} if access.ca_bundle else {}
-        return _Git((program,), environment | render_login(source, access.headers), source)
+        return _Git(program, environment | render_login(source, access.headers), source, self._silence_s)
 
     async def _bare(self, source: GitSource, git: _Git) -> Path:
         place = self._place(source)
@@ -198,31 +197,50 @@ class _Git:
     """Calls of git about one source, in a folder."""
 
     def __init__(
-        self, argv: Sequence[str], environment: Mapping[str, str], source: GitSource, cwd: Path | None = None
+        self,
+        program: str,
+        environment: Mapping[str, str],
+        source: GitSource,
+        silence_s: float,
+        cwd: Path | None = None,
     ) -> None:
-        self.argv = tuple(argv)
-        self.environment = dict(environment)
+        self._program = program
+        self._environment = dict(environment)
         self._source = source
+        self._silence_s = silence_s
         self._cwd = cwd
 
-    async def run(self, *words: str, timeout_s: float = ASK_TIMEOUT_S) -> str:
-        """Return what a command writes. Raises: UserError, HostError."""
-        done = await self.try_run(*words, timeout_s=timeout_s)
+    def within(self, folder: Path, protocols: str) -> _Git:
+        """Return the same in a folder, with the protocols that are allowed there."""
+        environment = {**self._environment, "GIT_ALLOW_PROTOCOL": protocols}
+        return _Git(self._program, environment, self._source, self._silence_s, folder)
+
+    async def run(self, *words: str, is_long: bool = False) -> str:
+        """Return what a command writes; a long one tells its progress. Raises: UserError, HostError."""
+        done = await self.try_run(*words, is_long=is_long)
         if done.returncode != 0:
             raise explain_failure(self._source, done.stderr.decode(errors="replace"), done.returncode)
         return done.stdout.decode(errors="replace")
 
-    async def try_run(self, *words: str, timeout_s: float = ASK_TIMEOUT_S) -> spawn.Completed:
-        """Run a command. Raises: HostError when it takes too long."""
+    async def try_run(self, *words: str, is_long: bool = False) -> spawn.Completed:
+        """Run a command. Raises: HostError when it takes too long, or a long one falls silent."""
+        argv = (self._program, *words)
         try:
+            if is_long:
+                return await run_watched(
+                    argv, env=self._environment, cwd=self._cwd, silence_s=self._silence_s
+                )
             return await spawn.run(
-                (*self.argv, *words), check=False, env=self.environment, cwd=self._cwd, timeout_s=timeout_s
+                argv, check=False, env=self._environment, cwd=self._cwd, timeout_s=ASK_TIMEOUT_S
             )
         except HostError as error:
-            message = f"{show(self._source)}: git {words[0]} did not end within {timeout_s:g} s"
-            if "did not end" in error.message:  # the argv in it may hold a password
-                raise HostError(message, hint="does the server answer at all? try again later") from None
-            raise
+            if error.errno is not None:  # it could not be started
+                raise
+            # the argv in the message may hold a password
+            message = f"{show(self._source)}: the server did not answer, or fell silent in the middle"
+            raise HostError(
+                message, hint="try again later; git ls-remote URL shows whether it answers"
+            ) from None
 
 
 def _borrow_objects(target: Path, bare: Path) -> None:
@@ -235,7 +253,7 @@ def _borrow_objects(target: Path, bare: Path) -> None:
 def _all_refs(bare: Path, source: GitSource) -> tuple[str, ...]:
     shallow = ("--unshallow",) if (bare / "shallow").is_file() else ()
     refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-    return ("--git-dir", str(bare), "fetch", "-q", "--force", *shallow, "--", source.url, *refs)
+    return ("--git-dir", str(bare), "fetch", "--progress", "--force", *shallow, "--", source.url, *refs)
 
 
 def _make_places(folder: Path, agent: str) -> GitPlaces:

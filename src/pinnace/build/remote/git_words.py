@@ -7,6 +7,7 @@ Source: BuildKit, source/git/source.go and util/gitutil (behaviour); gitrevision
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from pinnace.build.remote.addresses import GitSource, hide_secrets, is_commit
 
 SLOW_BYTES, SLOW_S = 100, 30  # slower than so many bytes each second for so long is a stall
 WEB_PROTOCOLS = "http:https:ssh:git"
+
+# What git tells of its progress.
+_NOISE = re.compile(
+    r"hint:|(remote: )?(Enumerating|Counting|Compressing|Total|Receiving|Resolving|Updating) |remote: *$"
+)
 
 # For all commands, those that git starts itself included.
 CONFIG = """\
@@ -179,7 +185,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, bool], ...] = (
 
 def explain_failure(source: GitSource, stderr: str, returncode: int) -> PinnaceError:
     """Return the error that a failed git command means, in git's own words and without a password."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not line.startswith("hint:")]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _NOISE.match(line)]
     telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "ssh:"))] or lines[
         -1:
     ]

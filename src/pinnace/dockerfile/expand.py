@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pinnace.dockerfile.words import is_space
+
 SPECIAL_PARAMETERS = "@*#?-$!"  # Source: POSIX, XCU 2.5.2; never set in a Dockerfile
 DEFAULT_ESCAPE = "\\"
 
@@ -65,7 +67,7 @@ class _Words:
 
     def add(self, text: str) -> None:
         for char in text:
-            if not char.isspace():
+            if not is_space(char):
                 self._word += char
             elif self._word:
                 self._done.append(self._word)
@@ -234,7 +236,20 @@ class _Reader:
         if value is None and self._rules.keep_unset:
             return f"${{{name}/{pattern}/{replacement}}}"
         expression = re.compile(_translate(pattern, greedy=True))
-        return expression.sub(lambda _: replacement, value or "", count=0 if every else 1)
+        return _substituted(value or "", expression, replacement, every=every)
+
+
+def _substituted(value: str, expression: re.Pattern[str], replacement: str, *, every: bool) -> str:
+    """Replace the first match, or all; nothing is replaced right behind a match. Source: Go, regexp.ReplaceAllString."""
+    result, end = "", 0
+    for match in expression.finditer(value):
+        if match.end() == match.start() == end and end:
+            continue
+        result += value[end : match.start()] + replacement
+        end = match.end()
+        if not every:
+            break
+    return result + value[end:]
 
 
 def _chosen(name: str, value: str | None, operator: str, word: str) -> str:

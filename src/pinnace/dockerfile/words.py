@@ -9,6 +9,12 @@ from __future__ import annotations
 import re
 
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
+FLAG_BLANKS = "\t\n\v\f\r "  # Source: BuildKit, split_command.go looks at bytes: no other blank is one
+
+
+def is_space(char: str) -> bool:
+    """Say whether a character parts words. Source: Go, unicode.IsSpace: without the separators U+001C to U+001F."""
+    return char.isspace() and not "\x1c" <= char <= "\x1f"
 
 
 def split_blanks(text: str, limit: int = 0) -> list[str]:
@@ -32,7 +38,7 @@ def split_words(text: str, escape: str = "\\") -> list[str]:
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char
-        elif char.isspace():
+        elif is_space(char):
             if began:
                 words.append(word)
             word, began = "", False
@@ -51,7 +57,7 @@ def take_flags(text: str, escape: str = "\\") -> tuple[list[str], str]:
     flags: list[str] = []
     position = 0
     while True:
-        while position < len(text) and text[position].isspace():
+        while position < len(text) and text[position] in FLAG_BLANKS:
             position += 1
         if not text.startswith("--", position):
             return flags, text[position:].strip()
@@ -65,7 +71,7 @@ def _take_flag(text: str, position: int, escape: str) -> tuple[str, int]:
     word, quote = "", ""
     while position < len(text):
         char = text[position]
-        if char.isspace() and not quote:
+        if char in FLAG_BLANKS and not quote:
             break
         position += 1
         if char == quote:

@@ -6,6 +6,7 @@ After each failure: the name is as it was, nothing half is in the store, and no 
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import io
 import json
@@ -372,6 +373,18 @@ async def test_a_password_does_not_follow_a_redirect_to_another_host(
     await store.pull(registry.reference("team/app:v1"), keyring=keyring)
     assert "Authorization" in registry.asked("GET", blob)[0].headers
     assert [one.headers.get("Authorization") for one in other.seen] == [None]
+
+
+async def test_a_layer_that_no_disk_could_hold_is_refused_at_once(
+    registry: LyingRegistry, store: ImageStore
+) -> None:
+    image = put(registry)
+    document = json.loads(image.manifest)
+    document["layers"][0]["size"] = 1 << 60
+    registry.put_manifest("team/app", "v1", json.dumps(document).encode())
+    error = await refusal(store, registry.reference("team/app:v1"))
+    assert isinstance(error, HostError) and error.errno == errno.ENOSPC
+    assert registry.asked("GET", list(image.blobs)[1]) == []
 
 
 async def test_redirects_in_a_ring_end(registry: LyingRegistry, store: ImageStore) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pinnace.base.errors import ApiError, HostError, Reason, UserError
 from pinnace.image.registry import challenge
 from pinnace.image.registry.challenge import Challenge, TokenAnswer, parse_challenges
+from pinnace.image.registry.client import join_url
 from pinnace.image.registry.endpoints import compute_endpoints, find_proxy, is_insecure
 from pinnace.image.registry.platforms import (
     choose_manifest,
@@ -22,7 +23,7 @@ from pinnace.image.registry.platforms import (
     parse_platform,
     render_platform,
 )
-from pinnace.image.registry.refusals import build_refusal, compute_delay, parse_retry_after, words_of
+from pinnace.image.registry.refusals import Trouble, build_refusal, compute_delay, parse_retry_after, words_of
 from pinnace.image.registry.settings import RegistrySettings
 from pinnace.oci.credentials import Credential
 from pinnace.oci.digest import Digest, digest_of
@@ -69,6 +70,32 @@ def test_several_and_odd_challenges_are_read(headers: list[str], schemes: list[s
 @given(st.text(alphabet=string.printable, max_size=200))
 def test_no_challenge_breaks_the_reader(text: str) -> None:
     challenge.choose(parse_challenges([text]))
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "http://", "https://", "//", "/", "https://h:"]))
+def test_no_address_that_a_registry_sends_breaks_us(text: str, start: str) -> None:
+    challenge.choose([Challenge("bearer", {"realm": start + text})])
+    try:
+        url = join_url("https://r/v2/", start + text)
+    except Trouble:
+        return
+    assert url.startswith(("http://", "https://")) and "\n" not in url
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "file:///etc/passwd",
+        "https://[::1",
+        "https://u:p@h/",
+        "https://h:0/",
+        "https://h:x/",
+        "a b",
+    ],
+)
+def test_locations_that_lead_nowhere_are_refused(location: str) -> None:
+    with pytest.raises(Trouble, match="sends us to"):
+        join_url("https://r/v2/", location)
 
 
 def test_bearer_comes_before_basic_and_needs_a_realm() -> None:

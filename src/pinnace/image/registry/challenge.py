@@ -74,9 +74,18 @@ def choose(challenges: Iterable[Challenge]) -> Challenge | None:
     """Return the way that we take: Bearer with a realm before Basic."""
     ways = tuple(challenges)
     for way in ways:
-        if way.scheme == "bearer" and urlsplit(way.params.get("realm", "")).scheme in ("http", "https"):
+        if way.scheme == "bearer" and _is_address(way.params.get("realm", "")):
             return way
     return next((way for way in ways if way.scheme == "basic"), None)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return found and "@" not in parts.netloc and url.isascii() and url.isprintable() and " " not in url
 
 
 def basic_header(credential: Credential) -> str:

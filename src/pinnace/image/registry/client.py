@@ -195,7 +195,7 @@ class Client:
 
     def absolute(self, location: str) -> str:
         """Return the URL that a registry means by a path or a URL."""
-        return urljoin(f"{self.endpoint.url}/v2/", location)
+        return join_url(f"{self.endpoint.url}/v2/", location)
 
     def _follow(
         self, method: str, url: str, headers: dict[str, str], body: Body | None
@@ -212,9 +212,7 @@ class Client:
             if answer.status not in REDIRECTS or not location:
                 return answer, url
             answer.finish()
-            url = urljoin(url, location)
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise Trouble(UserError(f"{connection.host} redirects to {url}, which is no web address"))
+            url = join_url(url, location)
         raise Trouble(HostError(f"{self.endpoint.host} redirects more than {REDIRECTS_MAX} times"))
 
     def _connection(self, scheme: str, host: str) -> Connection:
@@ -318,6 +316,19 @@ class Client:
             domain=self._access.domain,
             now=time.time(),
         )
+
+
+def join_url(base: str, location: str) -> str:
+    """Return the address that a Location means. Raises: Trouble when it is none of the web's."""
+    try:
+        url = urljoin(base, location)
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
+        raise Trouble(UserError(f"{urlsplit(base).netloc} sends us to {location!r}, which is no web address"))
+    return url
 
 
 class _Bytes:

@@ -10,6 +10,7 @@ import hashlib
 import msgspec
 
 from pinnace.base.errors import ApiError, UserError
+from pinnace.image.overlay import LAYERS_MAX
 from pinnace.image.registry.challenge import Token
 from pinnace.image.registry.client import Access, Client, Report
 from pinnace.image.registry.connection import Answer
@@ -125,6 +126,10 @@ def check_layers(manifest: Manifest, name: str) -> None:
         raise UserError(
             f"{name} is no image: its configuration has the media type {manifest.config.media_type!r}",
             hint="other OCI artifacts (charts, signatures, models) can't be run",
+        )
+    if len(manifest.layers) > LAYERS_MAX:
+        raise UserError(
+            f"{name} has {len(manifest.layers)} layers, more than the {LAYERS_MAX} that can be mounted"
         )
     for layer in manifest.layers:
         media_types.compression_of(layer.media_type)

@@ -7,6 +7,7 @@ Invariant: when `receive_layer` returns, blob, size and diff id are those that w
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -83,6 +84,7 @@ def receive_layer(job: ReceiveJob, report: Report) -> Received:
     os.umask(0)  # the process is ours alone, and modes come from the archive
     say = _Say(report)
     compression = compression_of(job.blob.media_type)
+    _check_room(job)
     with (
         Client(job.access, say.download) as client,
         open(job.file, "xb", buffering=0) as file,
@@ -118,6 +120,17 @@ def receive_layer(job: ReceiveJob, report: Report) -> Received:
             implied=len(tree.implied),
             tar_size=inflow.tar.size,
             received=download.size,
+        )
+
+
+def _check_room(job: ReceiveJob) -> None:
+    """Refuse a blob for which there is no room before it travels. Raises: HostError."""
+    state = os.statvfs(job.tree)
+    if job.blob.size > state.f_bavail * state.f_frsize:
+        raise HostError(
+            f"no space is left for the blob {job.blob.digest} of {job.access.name} ({job.blob.size} bytes)",
+            errno=errno.ENOSPC,
+            hint="free some space: pinnace images, then pinnace rmi IMAGE",
         )
 
 

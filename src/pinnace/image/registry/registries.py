@@ -74,7 +74,9 @@ class Registries:
         self._working: dict[str, Endpoint] = {}
         self._workers = Workers(limit=settings.layers_at_once + TALKERS)
         self._pulls = Pulls(layers, blobs, ingest, leases, self._workers, settings.layers_at_once)
-        packing = min(settings.layers_at_once, max(2, os.cpu_count() or 1))  # more would only wait for processors
+        packing = min(
+            settings.layers_at_once, max(2, os.cpu_count() or 1)
+        )  # more would only wait for processors
         self._pushes = Pushes(layers, blobs, names, self._workers, packing)
 
     async def close(self) -> None:
@@ -307,12 +309,12 @@ class Registries:
 
     async def _access(self, reference: Reference, keyring: Keyring, *, actions: str = "pull") -> Access:
         domain = reference.domain
+        endpoints = compute_endpoints(domain, self.settings, push="push" in actions)
         credentials: dict[str, Credential] = {}
-        for endpoint in compute_endpoints(domain, self.settings, push="push" in actions):
-            if endpoint.domain not in credentials:
-                credential = await keyring(endpoint.domain)
-                if credential is not None:
-                    credentials[endpoint.domain] = credential
+        for one in dict.fromkeys(endpoint.domain for endpoint in endpoints):
+            credential = await keyring(one)
+            if credential is not None:
+                credentials[one] = credential
         now = time.monotonic()
         self._tokens = {key: token for key, token in self._tokens.items() if token.until > now}
         return Access(

@@ -184,6 +184,15 @@ async def test_url_is_a_tar_or_a_dockerfile(world: BuildWorld, web: Web) -> None
         await world.build("", source=MainContext(address=f"{web.url}/none"))
 
 
+async def test_dockerfile_may_be_fetched_for_a_folder(world: BuildWorld, web: Web) -> None:
+    web.pages["/d"] = Page(b"FROM scratch\nCOPY a /fetched\n")
+    grow(world.context, {"a": "1", "Dockerfile": "FROM wrong\n"})
+    await world.build("", source=MainContext(dockerfile_url=f"{web.url}/d"))
+    assert world.layers() == [["fetched"]]
+    with pytest.raises(UserError, match="only a URL of a file"):
+        await world.build("", source=MainContext(dockerfile_url=f"{web.url}/x.git"))
+
+
 # --- contexts with names -------------------------------------------------------------------------------------------------
 
 

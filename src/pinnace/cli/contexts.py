@@ -33,6 +33,8 @@ def read_context(context: str, dockerfile: str | None, client: Client, stdin: Bi
             "invalid argument: can't use stdin for both build context and dockerfile",
             "pinnace build - < Dockerfile, or pinnace build -f - FOLDER < Dockerfile",
         )
+    if dockerfile is not None and re.match(r"https?://", dockerfile):
+        return {**read_context(context, None, client, stdin), "dockerfile_url": dockerfile}
     if context == DASH:
         return _read_stdin(dockerfile, client, stdin)
     text = _read_dockerfile(stdin) if dockerfile == DASH else None

@@ -40,6 +40,7 @@ def read_main_context(body: dict[str, Any]) -> MainContext:
         upload=str(body.get("upload", "")),
         is_empty=bool(body.get("empty")),
         dockerfile=text,
+        dockerfile_url=str(body.get("dockerfile_url", "")),
     )
 
 

@@ -48,6 +48,16 @@ def test_folder_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read(".", "-", b"FROM x")[0]["dockerfile_text"] == "FROM x"
 
 
+def test_dockerfile_may_be_fetched() -> None:
+    url = "https://h/Dockerfile"
+    assert read("/x", url)[0] | {"dockerfile": ""} == {
+        "context": "/x",
+        "dockerfile": "",
+        "dockerfile_text": None,
+        "dockerfile_url": url,
+    }
+
+
 @pytest.mark.parametrize("flag", ["", "-z", "-j", "-J"])
 def test_tar_on_standard_input_is_sent_whole(tmp_path: Path, flag: str) -> None:
     (tmp_path / "a").write_bytes(os.urandom(700_000))

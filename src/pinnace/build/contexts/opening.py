@@ -71,7 +71,18 @@ class Contexts:
             path = self._work / "stdin" / "Dockerfile"
             await in_thread(_write, path, text)
             request = replace(request, dockerfile=path)
+        elif self._request.source.dockerfile_url:
+            request = replace(request, dockerfile=await self._fetch_dockerfile())
         return request
+
+    async def _fetch_dockerfile(self) -> Path:
+        url = self._request.source.dockerfile_url
+        source = read_address(url)
+        if not isinstance(source, HttpSource):
+            raise UserError(
+                f"-f {hide_secrets(url)}: only a URL of a file can be fetched", "https://host/Dockerfile"
+            )
+        return await self._place_dockerfile(source)
 
     async def _open_source(self, source: MainContext) -> BuildRequest:
         if source.upload:
@@ -93,15 +104,16 @@ class Contexts:
         folder = await self._fetch_tar(source)
         if folder is not None:
             return await in_thread(self._inside, folder)
+        dockerfile = await self._place_dockerfile(source)
+        return replace(self._request, context=await self._new_folder("empty"), dockerfile=dockerfile)
+
+    async def _place_dockerfile(self, source: HttpSource) -> Path:
         kept = await self._fetching.fetch(source)
         if kept.size > DOCKERFILE_MAX_BYTES:
             raise UserError(
                 f"{hide_secrets(source.url)} is neither a tar nor a Dockerfile", "is the address right?"
             )
-        place = await self._fetching.folder_of(kept, "Dockerfile")
-        return replace(
-            self._request, context=await self._new_folder("empty"), dockerfile=place / "Dockerfile"
-        )
+        return await self._fetching.folder_of(kept, "Dockerfile") / "Dockerfile"
 
     def _inside(self, folder: Path) -> BuildRequest:
         """Return the request with a folder that came from elsewhere, and the Dockerfile in it."""

@@ -22,13 +22,15 @@ HINT = (
 class MainContext:
     """The context of a build when it is no folder of this machine: an address, an upload, or nothing at all ("").
 
-    `dockerfile` is the text of the Dockerfile when that came with the request, else None.
+    `dockerfile` is the text of the Dockerfile when that came with the request, else None; `dockerfile_url` is where it
+    is fetched from, if it is.
     """
 
     address: str = ""
     upload: str = ""
     is_empty: bool = False
     dockerfile: str | None = None
+    dockerfile_url: str = ""
 
     @property
     def is_folder(self) -> bool:

@@ -4,7 +4,7 @@ set -eu
 venv=${1:-.venv}
 python=${PYTHON:-python3}
 
-packages="runc conmon nftables iproute2 iptables busybox-static mmdebstrap skopeo docker-registry curl ca-certificates"
+packages="runc conmon nftables iproute2 iptables busybox-static mmdebstrap skopeo docker-registry git openssh-client curl ca-certificates"
 guest_packages="qemu-system-x86 e2fsprogs"
 [ "$(uname -m)" = x86_64 ] && packages="$packages $guest_packages"
 

@@ -111,9 +111,9 @@ def parse_records(data: bytes) -> list[tuple[bytes, bytes]]:
     at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 20)
-        digits = data[at:space] if space >= 0 else b""
+        digits = data[at : max(space, at)]
         end = at + int(digits) if digits.isdigit() else 0
-        if end <= space or end > len(data) or data[end - 1] != 0x0A:
+        if end <= space or end <= at or end > len(data) or data[end - 1] != 0x0A:
             raise TarError("the archive has a damaged extended header")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals:

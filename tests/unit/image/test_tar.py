@@ -72,7 +72,9 @@ def test_a_pax_records_length_counts_its_own_digits() -> None:
     assert render_record(b"a", b"x" * 94) == b"101 a=" + b"x" * 94 + b"\n"
 
 
-@pytest.mark.parametrize("damaged", [b"x", b"5 a", b"99 a=b\n", b"6 a=b", b"0 a=b\n", b"5 ab\n", b"-6 a=b\n"])
+@pytest.mark.parametrize(
+    "damaged", [b"x", b"5 a", b"99 a=b\n", b"6 a=b", b"0 a=b\n", b"5 ab\n", b"-6 a=b\n", b"6 a=b\nx"]
+)
 def test_a_damaged_extended_header_is_refused(damaged: bytes) -> None:
     with pytest.raises(TarError):
         parse_records(damaged)

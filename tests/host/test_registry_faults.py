@@ -507,6 +507,38 @@ async def test_a_prune_in_the_middle_of_a_pull_takes_nothing_that_it_needs(
     assert [(store.layers.tree(layer) / "data").stat().st_size for layer in names] == [len(NOISE)] * 3
 
 
+async def test_pulls_removals_and_prunes_at_once_never_lose_a_layer(
+    registry: LyingRegistry, store: ImageStore
+) -> None:
+    shared = [tar_of({"shared": NOISE[:200_000]}), tar_of({"srv/also": b"shared"})]
+    for number in range(4):
+        own = tar_of({f"srv/own-{number}": NOISE[number : number + 50_000]})
+        registry.put_image("team/app", f"v{number}", make_image([*shared, own]))
+    ended = False
+
+    async def prune() -> None:
+        while not ended:
+            await store.prune()
+            await asyncio.sleep(0.001)
+
+    async def come_and_go(number: int) -> None:
+        name = registry.reference(f"team/app:v{number}")
+        for _ in range(5):
+            image = (await store.pull(name)).image
+            for layer in store.catalog.layers(image.config):
+                assert any(store.layers.tree(layer).rglob("*")), layer
+                assert layer.blob is not None and store.blobs.has(layer.blob.digest)
+            await store.remove(name)
+
+    pruning = asyncio.ensure_future(prune())
+    try:
+        await asyncio.gather(*map(come_and_go, range(4)))
+    finally:
+        ended = True
+        await pruning
+    assert store.list() == () and (await store.pull(registry.reference("team/app:v0"))).is_new
+
+
 # --- pushes -----------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pinnace.base.errors import ApiError, HostError, Reason, UserError
 from pinnace.image.registry import challenge
 from pinnace.image.registry.challenge import Challenge, TokenAnswer, parse_challenges
-from pinnace.image.registry.client import join_url
+from pinnace.image.registry.client import join_url, order_endpoints
 from pinnace.image.registry.endpoints import compute_endpoints, find_proxy, is_insecure
 from pinnace.image.registry.platforms import (
     choose_manifest,
@@ -157,6 +157,14 @@ def test_addresses_are_tried_in_dockers_order(
     domain: str, settings: RegistrySettings, urls: list[str]
 ) -> None:
     assert [one.url for one in compute_endpoints(domain, settings)] == urls
+
+
+def test_what_worked_is_asked_first_but_no_mirror_is_passed_over_for_ever() -> None:
+    settings = RegistrySettings(mirrors={"localhost:5": ("http://m1", "http://m2")}, cert_dirs=())
+    m1, m2, https, http = compute_endpoints("localhost:5", settings)
+    assert order_endpoints((m1, m2, https, http), http, None) == (m1, m2, http, https)
+    assert order_endpoints((m1, m2, https, http), http, m2) == (m2, m1, http, https)
+    assert order_endpoints((m1, m2, https, http), None, None) == (m1, m2, https, http)
 
 
 def test_a_push_goes_to_no_mirror() -> None:

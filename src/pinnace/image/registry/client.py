@@ -26,6 +26,7 @@ from pinnace.oci.credentials import Credential
 R = TypeVar("R")
 
 REDIRECTS_MAX = 10
+MIRROR_TRIES = 2  # behind a mirror there is always somebody else to ask
 TOKEN_MAX_BYTES = 1 << 20
 REFUSAL_MAX_BYTES = 1 << 16
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -37,8 +38,9 @@ Report = Callable[[str, int, int], None]
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """All that a worker process needs to speak to a repository.
 
-    `credentials` are by domain, for mirrors by their host. `endpoint` is the one that worked before. `actions` is "pull"
-    or "pull,push"; `mounts` are repositories of the same registry that blobs may be mounted from.
+    `credentials` are by domain, for mirrors by their host. `endpoint` is the one that worked for this image, `own` the one
+    of the registry itself that worked the last time (with TLS, or without). `actions` is "pull" or "pull,push"; `mounts`
+    are repositories of the same registry that blobs may be mounted from.
     """
 
     domain: str
@@ -47,6 +49,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     credentials: dict[str, Credential] = {}
     tokens: tuple[Token, ...] = ()
     endpoint: Endpoint | None = None
+    own: Endpoint | None = None
     actions: str = "pull"
     mounts: tuple[str, ...] = ()
 
@@ -65,12 +68,12 @@ class Client:
         self._connections: dict[tuple[str, str, bool], Connection] = {}
         self._tokens = list(access.tokens)
         self._stopped = threading.Event()
-        endpoints = compute_endpoints(access.domain, access.settings, push="push" in access.actions)
-        if access.endpoint in endpoints:
-            first = access.endpoint
-            endpoints = (first, *(one for one in endpoints if one != first))
-        self.endpoints: tuple[Endpoint, ...] = endpoints
-        self.endpoint = endpoints[0]
+        self.endpoints = order_endpoints(
+            compute_endpoints(access.domain, access.settings, push="push" in access.actions),
+            access.own,
+            access.endpoint,
+        )
+        self.endpoint = self.endpoints[0]
         self.identity_token = ""  # what a token server gave to be shown instead of the password
 
     def __enter__(self) -> Client:
@@ -126,6 +129,7 @@ class Client:
         answer with a bad status is not one that another try would change.
         """
         patience = self._settings.patience
+        tries = min(patience.tries, MIRROR_TRIES) if self.endpoint.mirror else patience.tries
         attempt, before = 0, moved()
         while True:
             try:
@@ -134,7 +138,7 @@ class Client:
                 now = moved()
                 attempt = 1 if now > before else attempt + 1
                 before = now
-                given_up = self._stopped.is_set() or not trouble.again or attempt >= patience.tries
+                given_up = self._stopped.is_set() or not trouble.again or attempt >= tries
                 if given_up or (unless_answered and trouble.status):
                     raise
                 delay_s = compute_delay(
@@ -316,6 +320,17 @@ class Client:
             domain=self._access.domain,
             now=time.time(),
         )
+
+
+def order_endpoints(
+    endpoints: tuple[Endpoint, ...], own: Endpoint | None, first: Endpoint | None
+) -> tuple[Endpoint, ...]:
+    """Return the addresses in the order in which they are tried: `first`, then mirrors, then the registry's, `own` first."""
+
+    def rank(endpoint: Endpoint) -> tuple[bool, bool, bool]:
+        return endpoint != first, not endpoint.mirror, endpoint != own
+
+    return tuple(sorted(endpoints, key=rank))
 
 
 def join_url(base: str, location: str) -> str:

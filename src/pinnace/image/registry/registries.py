@@ -325,7 +325,7 @@ class Registries:
             tokens=tuple(
                 token for (_, _, who), token in self._tokens.items() if who == credentials.get(domain)
             ),
-            endpoint=self._working.get(domain),
+            own=self._working.get(domain),
             actions=actions,
         )
 

@@ -174,6 +174,7 @@ class Builder:
                     options=request.run,
                     epoch=epoch,
                 )
+                until.push_async_callback(executor.settle)
                 reader = CacheReader(
                     self._images, lease, request.keyring, request.options.foreign_platform, tell
                 )

@@ -112,6 +112,7 @@ class Executor:
         self._epoch = epoch
         self._options = options
         self._mounts = RunMounts(images, caches, options, work, lambda: new_id(chance), self._copy_out)
+        self._removals: list[asyncio.Task[None]] = []
 
     async def run(
         self, step: Run, below: Sequence[Layer], tell: Callable[[str], None], sources: Sources
@@ -180,9 +181,22 @@ class Executor:
                 raise CommandFailed(
                     fact.exit_code, _command_of(step), tail, oom=fact.oom_killed, system=system
                 )
-        finally:
-            await finished(self._sandboxes.remove_sandbox(name))
-            await asyncio.to_thread(self._remove_files, name)
+        except BaseException:
+            await finished(self._remove(name))
+            raise
+        # Nothing that runs is left; the rest goes while the layer is made and the next step begins.
+        removal = asyncio.create_task(self._remove(name), name=f"build/remove {name}")
+        self._removals.append(removal)
+
+    async def settle(self) -> None:
+        """Wait until of the sandboxes nothing is left. Raises: HostError when something could not be removed."""
+        done = await asyncio.gather(*self._removals, return_exceptions=True)
+        for failure in filter(None, done):
+            raise failure
+
+    async def _remove(self, name: str) -> None:
+        await self._sandboxes.remove_sandbox(name)
+        await asyncio.to_thread(self._remove_files, name)
 
     async def _add_gateway(self, sandbox: Sandbox, step: Run) -> None:
         """Say where this machine is, if that was asked for: it is known only now."""

@@ -16,6 +16,10 @@ from pinnace.dockerfile.parse import Dockerfile
 
 Found = Iterator[tuple[int, str]]
 
+_NAME = re.compile(
+    r"[A-Za-z_]\w*", re.ASCII
+)  # what a variable can be called; other names of an ARG are never replaced
+
 
 def find_cautions(file: Dockerfile) -> tuple[str, ...]:
     """Return sentences that begin with the place. Example: "Dockerfile:3: …"."""
@@ -76,7 +80,7 @@ def _stage_names(file: Dockerfile) -> Found:
 
 def _forgotten_arguments(file: Dockerfile) -> Found:
     """An ARG before the first FROM is not seen in a stage, unless the stage names it again."""
-    declared_before = {name for one in file.global_args for name, _ in one.pairs}
+    declared_before = {name for one in file.global_args for name, _ in one.pairs if _NAME.fullmatch(name)}
     for stage in file.stages:
         own: set[str] = set()
         for one in stage.instructions:

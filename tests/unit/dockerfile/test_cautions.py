@@ -42,6 +42,7 @@ def test_caution_is_told_on_its_line(text: str, line: int, words: str) -> None:
         "ARG V=1\nFROM a\nARG V\nRUN echo $V\n",
         "ARG V=1\nFROM a\nRUN V=2; echo $V $VERSION ${V2} \\$V\n",
         "ARG TARGETARCH\nFROM a\nRUN x\n",
+        "ARG A) B[\nFROM a\nRUN $A) ${B[\n",  # found by atheris
         "FROM a\r\nRUN x \\\r\n y\r\n",
     ],
 )

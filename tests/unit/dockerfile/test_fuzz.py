@@ -86,7 +86,7 @@ def lines() -> st.SearchStrategy[str]:
 
 
 @bounded(300)
-@given(st.sampled_from(("", "# escape=`\n", "ARG A=1\n")), st.lists(lines(), max_size=6))
+@given(st.sampled_from(("", "# escape=`\n", "ARG A=1\n", "ARG A( B[\n")), st.lists(lines(), max_size=6))
 def test_lines_of_the_grammar_are_read_or_refused(top: str, rows: list[str]) -> None:
     read_all((top + "FROM a AS a\n" + "\n".join(rows)).encode())
 

@@ -248,7 +248,8 @@ class StageReader:
             chown=self._expand(i.chown, i),
             chmod=chmod,
             unpack=i.is_add and i.unpack is not False,
-            exclude=tuple(self._expand(pattern, i) for pattern in i.exclude),
+            # a pattern without a variable keeps its escapes, as in BuildKit, which replaces nothing in them
+            exclude=tuple(self._expand(one, i) if "$" in one else one for one in i.exclude),
             parents=i.parents,
             link=i.link,
             **self._origin(self._expand(i.from_, i), i),

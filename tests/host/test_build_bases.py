@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import io
+import itertools
 import json
 import os
 import shutil
@@ -21,8 +22,10 @@ from pinnace.base.errors import ApiError, PinnaceError, UserError
 from pinnace.build.cache_places import CachePlace
 from pinnace.build.outputs import Wanted
 from pinnace.build.progress import BaseNews, Built, News, Offered, PushNews
+from pinnace.image.names import MemoryNames
 from pinnace.image.platforms import host_architecture
-from tests.host.build_world import BASE, BuildWorld, Told
+from pinnace.image.store import ImageStore
+from tests.host.build_world import BuildWorld, Told
 from tests.host.conftest import Instance
 from tests.host.registries import (
     RealRegistry,
@@ -50,23 +53,47 @@ RUN echo run > /app/run
 FILES = {"src/a": "one\n"}
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[RealRegistry]:
-    with real_registry(tmp_path) as one:
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path) -> Iterator[RealRegistry]:
+    """A registry that has the base image."""
+    folder = tmp_path_factory.mktemp("registry")
+    with real_registry(folder) as one:
+        asyncio.run(push_base(one, busybox_root, folder))
         yield one
 
 
+async def push_base(registry: RealRegistry, root: Path, folder: Path) -> None:
+    """Put the base image into a registry, from a store that is gone afterwards."""
+    with tarfile.open(folder / "base.tar", "w") as archive:
+        archive.add(root, ".")
+    store = ImageStore(folder / "store", MemoryNames())
+    await store.start()
+    await store.import_tar(folder / "base.tar", registry.reference("base:v1"))
+    await store.push(registry.reference("base:v1"))
+    await store.close()
+    shutil.rmtree(folder / "store")
+
+
 class Pair:
-    """Two instances, one after the other, and a registry that has the base image."""
+    """Two instances that have nothing, and a registry that has the base image. `name` is for what a test puts there."""
+
+    numbers = itertools.count(1)
 
     def __init__(self, registry: RealRegistry, first: BuildWorld, second: BuildWorld) -> None:
         self.registry = registry
         self.first = first
         self.second = second
         self.base = registry.reference("base:v1")
+        self._prefix = f"t{next(self.numbers)}"
+
+    def key(self, name: str) -> str:
+        return f"{self._prefix}/{name}"
+
+    def name(self, name: str) -> str:
+        return self.registry.reference(self.key(name))
 
     def place(self, name: str, **fields: Any) -> CachePlace:
-        return CachePlace(type="registry", ref=self.registry.reference(name), **fields)
+        return CachePlace(type="registry", ref=self.name(name), **fields)
 
 
 def second_of(instance: Instance) -> Instance:
@@ -78,21 +105,23 @@ def second_of(instance: Instance) -> Instance:
     return one
 
 
-@pytest.fixture
-async def pair(instance: Instance, busybox_root: Path, registry: RealRegistry) -> AsyncIterator[Pair]:
+@contextlib.asynccontextmanager
+async def make_pair(instance: Instance, registry: RealRegistry) -> AsyncIterator[Pair]:
     first, second = BuildWorld(instance), BuildWorld(second_of(instance))
     for world in (first, second):
         await world.start()
-    await first.bring_base(busybox_root)
-    one = Pair(registry, first, second)
-    await first.images.tag(BASE, one.base)
-    await first.images.push(one.base)
-    yield one
+    yield Pair(registry, first, second)
     left = [*first.leftovers(), *second.leftovers()]
     for world in (first, second):
         await world.close()
     second.instance.sweep()
     assert left == [], "the build left something behind"
+
+
+@pytest.fixture
+async def pair(instance: Instance, registry: RealRegistry) -> AsyncIterator[Pair]:
+    async with make_pair(instance, registry) as one:
+        yield one
 
 
 class Taker(Told):
@@ -141,7 +170,7 @@ async def test_base_that_is_missing_is_pulled_and_told(pair: Pair) -> None:
 
 
 async def test_only_what_the_target_needs_is_asked_for(pair: Pair) -> None:
-    missing = pair.registry.reference("missing:v1")
+    missing = pair.name("missing:v1")
     text = f"FROM {missing} AS unused\nRUN x\nFROM {pair.base} AS one\nRUN true\nFROM {missing}\n"
     await pair.second.build(text, target="one")
     with pytest.raises(UserError, match="missing") as caught:
@@ -159,18 +188,19 @@ async def test_image_by_digest_is_that_very_one(pair: Pair) -> None:
     digest = pair.registry.inspect("base:v1")["Digest"]
     name = pair.registry.reference(f"base@{digest}")
     await pair.second.build(f"FROM {name}\nRUN echo x > /x\n")
-    assert (
-        pair.second.image().config.rootfs.diff_ids[0] == pair.first.image(pair.base).config.rootfs.diff_ids[0]
-    )
+    whole = await pair.first.images.pull(pair.base)
+    assert pair.second.image().config.rootfs.diff_ids[0] == whole.image.config.rootfs.diff_ids[0]
     with pytest.raises(UserError):
         await pair.second.build(f"FROM {pair.registry.reference('base@sha256:' + '0' * 64)}\n")
 
 
 async def test_pull_asks_again_and_a_base_that_changed_is_a_miss(pair: Pair) -> None:
-    text = f"FROM {pair.base}\nRUN echo x > /x\n"
+    base = pair.name("base:v1")
+    push = (Wanted(type="image", push=True),)
+    await pair.first.build(f"FROM {pair.base}\nRUN echo older > /older\n", name=base, outputs=push)
+    text = f"FROM {base}\nRUN echo x > /x\n"
     await pair.second.build(text)
-    await pair.first.build("FROM busybox:v1\nRUN echo newer > /newer\n", name=pair.base)
-    await pair.first.images.push(pair.base)
+    await pair.first.build(f"FROM {pair.base}\nRUN echo newer > /newer\n", name=base, outputs=push)
     told = Told()
     await pair.second.build(text, told=told)
     assert told.steps("cached") == ["RUN echo x > /x"]
@@ -184,28 +214,25 @@ async def test_pull_asks_again_and_a_base_that_changed_is_a_miss(pair: Pair) -> 
 
 
 async def test_pull_of_an_image_that_only_this_instance_has_says_so(pair: Pair) -> None:
-    only = pair.registry.reference("only-here:v1")
-    await pair.first.images.tag(BASE, only)
+    only = pair.name("only-here:v1")
+    await pair.first.build("FROM scratch\n", name=only)
     with pytest.raises(UserError) as caught:
         await pair.first.build(f"FROM {only}\n", pull=True)
     assert caught.value.hint == "without --pull the image that is here is used"
 
 
-async def test_credentials_of_the_request_are_used(
-    instance: Instance, busybox_root: Path, tmp_path: Path
-) -> None:
+async def test_credentials_of_the_request_are_used(instance: Instance, tmp_path: Path) -> None:
     with real_registry(tmp_path, auth="basic") as registry:
         world = BuildWorld(instance)
         await world.start()
-        await world.bring_base(busybox_root)
         base = registry.reference("base:v1")
-        await world.images.tag(BASE, base)
-        await world.images.push(base, keyring=registry.keyring)
+        push = (Wanted(type="image", push=True),)
+        text = "FROM scratch\nCOPY src/a /a\n"
+        await world.build(text, FILES, name=base, outputs=push, keyring=registry.keyring)
         await world.images.remove(base)
-        await world.images.remove(BASE)
         with pytest.raises(UserError, match=r"(?i)unauthorized|authentication"):
-            await world.build(f"FROM {base}\nRUN true\n")
-        await world.build(f"FROM {base}\nRUN true\n", keyring=registry.keyring)
+            await world.build(f"FROM {base}\nCOPY src/a /b\n")
+        await world.build(f"FROM {base}\nCOPY src/a /b\n", keyring=registry.keyring)
         assert world.leftovers() == []
         await world.close()
 
@@ -251,8 +278,8 @@ def registry_upload(registry: RealRegistry, name: str, digest: str, data: bytes)
 
 
 async def test_image_for_another_platform_is_made_of_that_platforms_base(pair: Pair) -> None:
-    fill_platforms(pair.registry, "multi")
-    multi = pair.registry.reference("multi:v1")
+    fill_platforms(pair.registry, pair.key("multi"))
+    multi = pair.name("multi:v1")
     text = f"FROM {multi}\nARG TARGETPLATFORM\nLABEL for=$TARGETPLATFORM\nCOPY src/a /a\n"
     await pair.second.build(text, FILES, platform=f"linux/{FOREIGN}")
     config = pair.second.image().config
@@ -264,12 +291,12 @@ async def test_image_for_another_platform_is_made_of_that_platforms_base(pair: P
 
 
 async def test_cross_build_runs_here_and_copies_into_the_other_platform(pair: Pair) -> None:
-    fill_platforms(pair.registry, "multi")
+    fill_platforms(pair.registry, pair.key("multi"))
     text = f"""
 FROM --platform=$BUILDPLATFORM {pair.base} AS builder
 ARG TARGETARCH BUILDARCH
 RUN echo "$BUILDARCH makes $TARGETARCH" > /made
-FROM {pair.registry.reference("multi:v1")}
+FROM {pair.name("multi:v1")}
 COPY --from=builder /made /made
 """
     await pair.second.build(text, platform=f"linux/{FOREIGN}")
@@ -282,11 +309,9 @@ async def test_command_of_another_platform_is_refused_where_nothing_runs_it(
 ) -> None:
     monkeypatch.setattr("pinnace.build.emulation.HANDLERS", tmp_path)
     monkeypatch.setattr("pinnace.build.emulation.check_runnable.__defaults__", (tmp_path,))
-    fill_platforms(pair.registry, "multi")
+    fill_platforms(pair.registry, pair.key("multi"))
     with pytest.raises(UserError, match=f"commands of linux/{FOREIGN} can't run on this machine") as caught:
-        await pair.second.build(
-            f"FROM --platform=linux/{FOREIGN} {pair.registry.reference('multi:v1')}\nRUN true\n"
-        )
+        await pair.second.build(f"FROM --platform=linux/{FOREIGN} {pair.name('multi:v1')}\nRUN true\n")
     assert caught.value.where == "Dockerfile:2: RUN true"
     assert "qemu-user-static" in caught.value.hint
 
@@ -297,13 +322,13 @@ async def test_command_of_another_platform_is_refused_where_nothing_runs_it(
 @needs_skopeo
 async def test_result_is_pushed_under_all_its_names(pair: Pair) -> None:
     told = Told()
-    names = [pair.registry.reference(name) for name in ("app:v1", "app:v2")]
+    names = [pair.name(name) for name in ("app:v1", "app:v2")]
     wanted = (Wanted(type="image", push=True, names=(names[1],)),)
     built = await pair.first.build(f'FROM {pair.base}\nCMD ["x"]\n', told=told, name=names[0], outputs=wanted)
     assert built.names == tuple(names)
     assert (
-        pair.registry.inspect("app:v1")["Digest"]
-        == pair.registry.inspect("app:v2")["Digest"]
+        pair.registry.inspect(pair.key("app:v1"))["Digest"]
+        == pair.registry.inspect(pair.key("app:v2"))["Digest"]
         == built.manifest
     )
     pushed = [one.reference for one in told.news if isinstance(one, PushNews) and one.state == "done"]
@@ -318,20 +343,20 @@ def inspect(name: str, *flags: str) -> Any:
 @needs_skopeo
 async def test_annotations_stand_in_the_manifest(pair: Pair) -> None:
     taker = Taker(pair.first)
-    name = pair.registry.reference("app:v1")
+    name = pair.name("app:v1")
     wanted = (Wanted(type="image", push=True), Wanted(type="oci"))
     text = f"FROM {pair.base}\nLABEL x=y\n"
     for value in ("1", "2"):  # also where the image was pushed before
         told = {"org.example.b": value, "a": "x"}
         built = await pair.first.build(text, told=taker, name=name, outputs=wanted, annotations=told)
-        manifest = json.loads(pair.registry.manifest("app:v1"))
+        manifest = json.loads(pair.registry.manifest(pair.key("app:v1")))
         assert manifest["annotations"] == told
         with tarfile.open(fileobj=io.BytesIO(taker.taken[1])) as archive:
             index = json.load(archive.extractfile("index.json") or io.BytesIO())
             digits = index["manifests"][0]["digest"].removeprefix("sha256:")
             inside = json.load(archive.extractfile(f"blobs/sha256/{digits}") or io.BytesIO())
         assert inside["annotations"] == told
-    assert built.manifest == pair.registry.inspect("app:v1")["Digest"]
+    assert built.manifest == pair.registry.inspect(pair.key("app:v1"))["Digest"]
 
 
 @needs_skopeo
@@ -413,13 +438,13 @@ async def test_two_builds_of_one_tree_on_two_instances_give_one_digest(pair: Pai
     wanted = (Wanted(type="image", push=True),)
     found: list[Built] = []
     for number, world in enumerate((pair.first, pair.second)):
-        name = pair.registry.reference(f"app{number}:v1")
+        name = pair.name(f"app{number}:v1")
         found.append(await world.build(text, FILES, name=name, build_args=args, outputs=wanted))
         await asyncio.sleep(1.1)  # the clock's second is another one
     assert found[0].cached == found[1].cached == 0
     assert found[0].image == found[1].image
     assert found[0].manifest == found[1].manifest
-    image = pair.first.image(pair.registry.reference("app0:v1"))
+    image = pair.first.image(pair.name("app0:v1"))
     assert image.config.created == "2023-11-14T22:13:20.000000Z"
     for layer in pair.first.images.catalog.layers(image.config)[1:]:
         for folder, names, files in os.walk(pair.first.images.layers.tree(layer)):
@@ -495,7 +520,7 @@ async def test_stage_is_done_anew_where_others_are_cached(pair: Pair) -> None:
 
 async def test_image_carries_its_own_cache(pair: Pair) -> None:
     text = TWO_STAGES.format(base=pair.base)
-    name = pair.registry.reference("app:v1")
+    name = pair.name("app:v1")
     wanted = (Wanted(type="image", push=True),)
     await pair.first.build(text, FILES, name=name, outputs=wanted, cache_to=(CachePlace(type="inline"),))
     second = await pair.second.build(text, FILES, cache_from=(pair.place("app:v1"),))
@@ -503,23 +528,34 @@ async def test_image_carries_its_own_cache(pair: Pair) -> None:
     assert pair.second.read("/app/run") == "run\n"
 
 
-@pytest.mark.parametrize("what", ["nothing", "an image", "a layer that is gone", "a layer that is another"])
-async def test_cache_that_is_no_good_is_told_and_left_out(pair: Pair, what: str) -> None:
-    text = TWO_STAGES.format(base=pair.base)
-    place = pair.place("cache:v1")
-    if what == "an image":
-        place = pair.place("base:v1")
-    elif what != "nothing":
-        await pair.first.build(text, FILES, cache_to=(pair.place("cache:v1", mode="max"),))
-        manifest = json.loads(pair.registry.manifest("cache:v1"))
-        for layer in manifest["layers"]:
-            digits = layer["digest"].removeprefix("sha256:")
-            blob = next(pair.registry.folder.rglob(f"{digits}/data"))
-            if what == "a layer that is gone":
-                blob.unlink()
-            else:
-                blob.write_bytes(b"\0" * blob.stat().st_size)
+@pytest.mark.parametrize("what", ["nothing", "an image"])
+async def test_cache_that_is_none_is_told_and_left_out(pair: Pair, what: str) -> None:
+    place = CachePlace(type="registry", ref=pair.base) if what == "an image" else pair.place("cache:v1")
+    await build_without(pair, place)
+
+
+@pytest.mark.parametrize("what", ["gone", "another"])
+async def test_cache_whose_layers_are_no_good_is_told_and_left_out(
+    instance: Instance, busybox_root: Path, tmp_path: Path, what: str
+) -> None:
+    with real_registry(tmp_path) as registry:
+        await push_base(registry, busybox_root, tmp_path)
+        async with make_pair(instance, registry) as pair:
+            place = pair.place("cache:v1", mode="max")
+            await pair.first.build(TWO_STAGES.format(base=pair.base), FILES, cache_to=(place,))
+            for layer in json.loads(registry.manifest(pair.key("cache:v1")))["layers"]:
+                blob = next(registry.folder.rglob(f"{layer['digest'].removeprefix('sha256:')}/data"))
+                if what == "gone":
+                    blob.unlink()
+                else:
+                    blob.write_bytes(b"\0" * blob.stat().st_size)
+            await build_without(pair, place)
+
+
+async def build_without(pair: Pair, place: CachePlace) -> None:
+    """Build with a cache that is of no use, which must be told, and change nothing else."""
     told = Told()
+    text = TWO_STAGES.format(base=pair.base)
     built = await pair.second.build(text, FILES, told=told, cache_from=(place,))
     assert len([one for one in told.warnings if "is left out" in one]) == 1
     assert built.cached == 0

@@ -8,28 +8,25 @@ builds; what a build made before it failed stays in the cache, and nothing else 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import PinnaceError
 from pinnace.base.locks import KeyedLocks
-from pinnace.base.times import render_micro_time
 from pinnace.build.bases import Bases
 from pinnace.build.cache import BuildCache
-from pinnace.build.cache_document import compose, render_document
 from pinnace.build.cache_export import CacheWriter
 from pinnace.build.contexts.opening import Contexts
 from pinnace.build.copying import CopyFacts
 from pinnace.build.emulation import check_runnable
-from pinnace.build.epoch import clamp_history
+from pinnace.build.ending import Ending
 from pinnace.build.execute import Executor, new_id
 from pinnace.build.exports import Exports
 from pinnace.build.failures import place_error
@@ -39,19 +36,18 @@ from pinnace.build.known import memory_path
 from pinnace.build.linking import look_below
 from pinnace.build.memory import BuildMemory
 from pinnace.build.mount_sources import OpenMount, bring_sources, compute_content, open_mounts
-from pinnace.build.outputs import Delivered, names_of
+from pinnace.build.outputs import names_of
 from pinnace.build.platforms import Platform, parse_platform
-from pinnace.build.plies import Plies, Ply, Shelf, ply_of
+from pinnace.build.plies import Plies, Shelf, ply_of
 from pinnace.build.progress import Built, Keyed, Output, Stacked, StageWeight, StepNews, Tell, Warned
 from pinnace.build.remote.fetching import Fetching, make_part
 from pinnace.build.results import Results
 from pinnace.build.sources import CopySource, Folder, FolderPart, LayersPart, Part, Reader
-from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Planned, Run, StagePlan
+from pinnace.build.stage_result import Done, StageResult, add_step
+from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Run, StagePlan
 from pinnace.image.layers import Layer
 from pinnace.image.leases import Lease
 from pinnace.image.store import ImageStore
-from pinnace.oci.config import History, ImageConfig, RootFs
-from pinnace.oci.digest import Digest
 
 WorkStep = Run | Copy | MakeDirectory
 
@@ -71,25 +67,6 @@ class Shared:
     locks: KeyedLocks
     files: Path
     exports: Exports
-
-
-@dataclass(frozen=True, slots=True)
-class _StageResult:
-    """The layers that a stage ended with, bottom first; when its newest step was done; how many came from the cache."""
-
-    layers: Plies
-    history: tuple[History, ...]
-    created: float
-    cached: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of a step, and when it was first done."""
-
-    layer: Ply
-    created: float
-    cached: bool = False
 
 
 class BuildRun:
@@ -122,7 +99,7 @@ class BuildRun:
         self._fetching = fetching
         self._memory = memory
         self._shelf = Shelf(shared.images, lease)
-        self._stages: dict[int, asyncio.Task[_StageResult]] = {}
+        self._stages: dict[int, asyncio.Task[StageResult]] = {}
 
     async def finish(self) -> Built:
         """Do all stages, write the image, give it its names. Raises: UserError, ApiError, HostError."""
@@ -136,8 +113,9 @@ class BuildRun:
             raise _first(failures) from None
         results = {index: task.result() for index, task in self._stages.items()}
         target = self._plan.stage(self._plan.target)
-        delivered = await self._deliver(target, results[target.index])
-        await self._keep(results, target)
+        ending = self._ending()
+        delivered = await ending.deliver(target, results[target.index])
+        await ending.keep(results, target)
         return Built(
             image=delivered.image,
             manifest=delivered.manifest,
@@ -149,65 +127,24 @@ class BuildRun:
             steps=sum(stage.work for stage in self._plan.stages),
         )
 
-    async def _deliver(self, target: StagePlan, result: _StageResult) -> Delivered:
-        platform = self._platform_of(target)
-        layers = await self._shelf.bring(result.layers)
-        epoch = self._request.options.epoch
-        # a build that changed nothing gives the same image
-        created = result.created if epoch is None else float(epoch)
-        config = ImageConfig(
-            created=render_micro_time(created),
-            author=target.author,
-            architecture=platform.architecture,
-            variant=platform.variant,
-            os=platform.os,
-            config=target.config,
-            rootfs=RootFs(),
-            history=clamp_history(result.history, epoch),
-            build_cache=self._inline_cache(result.layers),
-        )
-        shared, request = self._shared, self._request
+    def _ending(self) -> Ending:
+        shared, keyring = self._shared, self._request.keyring
         results = Results(
-            shared.images,
-            shared.exports,
-            shared.clock,
-            shared.chance,
-            self._lease,
-            request.keyring,
-            self._tell,
+            shared.images, shared.exports, shared.clock, shared.chance, self._lease, keyring, self._tell
         )
-        return await results.deliver(config, layers, request.names, request.outputs, request.annotations)
-
-    def _inline_cache(self, layers: Plies) -> msgspec.Raw | msgspec.UnsetType:
-        if not any(place.type == "inline" for place in self._request.cache_to):
-            return msgspec.UNSET
-        made = self._memory.made([ply.diff_id for ply in layers])
-        document, _ = compose(made, self._memory.digests, "min")
-        return msgspec.Raw(render_document(document))
-
-    async def _keep(self, results: Mapping[int, _StageResult], target: StagePlan) -> None:
-        """Keep what came out of other caches, and write the caches that are wanted."""
-        request = self._request
-        whole = any(place.mode == "max" for place in request.cache_to)
-        layers: dict[Digest, Layer] = {}
-        for index, result in results.items():
-            found = await self._shelf.bring(result.layers) if whole or index == target.index else ()
-            layers |= {layer.diff_id: layer for layer in found or self._shelf.present(result.layers)}
-        await self._memory.adopt(layers)
-        writer = CacheWriter(self._images, self._shared.exports, request.keyring, self._tell)
-        made = self._memory.made([ply.diff_id for ply in results[target.index].layers])
-        await writer.write(request.cache_to, made, self._memory.digests, layers, len(request.outputs))
+        writer = CacheWriter(shared.images, shared.exports, keyring, self._tell)
+        return Ending(self._request, self._shelf, self._memory, results, writer)
 
     # --- stages ------------------------------------------------------------------------------------------------------
 
-    async def _do_stage(self, stage: StagePlan) -> _StageResult:
+    async def _do_stage(self, stage: StagePlan) -> StageResult:
         result = await self._begin_stage(stage)
         base = len(result.layers)
         number = 0
         for planned in stage.steps:
             step = planned.step
             if isinstance(step, Configure):
-                result = _after(result, planned, None)
+                result = add_step(result, planned, None)
                 continue
             number += 1
             news = StepNews(
@@ -218,22 +155,22 @@ class BuildRun:
                 text=step.place.text,
                 state="running",
             )
-            result = _after(result, planned, await self._do_step(step, result.layers, news))
+            result = add_step(result, planned, await self._do_step(step, result.layers, news))
         layers = tuple(ply.diff_id for ply in result.layers)
         self._tell(Stacked(stage=stage.label, layers=layers, base=base))
         return result
 
-    async def _begin_stage(self, stage: StagePlan) -> _StageResult:
+    async def _begin_stage(self, stage: StagePlan) -> StageResult:
         """Return what a stage begins with."""
         if stage.base_stage >= 0:
             below = await asyncio.shield(self._stages[stage.base_stage])
-            return _StageResult(below.layers, below.history, below.created)
+            return StageResult(below.layers, below.history, below.created)
         if not stage.base:
-            return _StageResult((), (), 0.0)
+            return StageResult((), (), 0.0)
         platform = self._platform_of(stage)
         base = self._bases.require(stage.base, platform)
         plies = self._bases.plies(stage.base, platform)
-        return _StageResult(plies, tuple(base.config.history or ()), base.created)
+        return StageResult(plies, tuple(base.config.history or ()), base.created)
 
     def _platform_of(self, stage: StagePlan) -> Platform:
         return parse_platform(stage.platform, self._request.options.architecture)
@@ -248,7 +185,7 @@ class BuildRun:
         names = (name.lower() for name in self._request.no_cache_stages)
         return self._request.no_cache or stage.lower() in names
 
-    async def _do_step(self, step: WorkStep, below: Plies, news: StepNews) -> _Done:
+    async def _do_step(self, step: WorkStep, below: Plies, news: StepNews) -> Done:
         try:
             async with AsyncExitStack() as stack:
                 source = await self._open_source(step, stack) if isinstance(step, Copy) else None
@@ -280,7 +217,7 @@ class BuildRun:
                 if found is not None:
                     self._shelf.present([*under, found.ply])
                     self._tell(replace(news, state="cached", bytes=found.ply.size, saved=found.seconds))
-                    return _Done(found.ply, found.created, cached=True)
+                    return Done(found.ply, found.created, cached=True)
                 layers = await self._shelf.bring(below)
                 async with self._shared.slots:
                     return await self._make(step, layers, source, key, news, began_ns, mounts)
@@ -310,7 +247,7 @@ class BuildRun:
         news: StepNews,
         began_ns: int,
         mounts: Sequence[OpenMount] = (),
-    ) -> _Done:
+    ) -> Done:
         self._tell(news)
         if isinstance(step, Run) and step.platform:
             await asyncio.to_thread(check_runnable, step.platform, self._request.options.architecture)
@@ -343,7 +280,7 @@ class BuildRun:
         else:  # what was copied may not be what was digested
             self._tell(Warned(text=f"{step.place.text}: files changed while they were copied: not cached"))
         self._tell(replace(news, state="done", seconds=seconds, bytes=layer.size))
-        return _Done(ply_of(layer), created)
+        return Done(ply_of(layer), created)
 
     async def _open_mounts(self, step: Run, stack: AsyncExitStack, news: StepNews) -> tuple[OpenMount, ...]:
         """Return what a RUN's mounts show."""
@@ -434,27 +371,6 @@ class BuildRun:
             shown="" if self._contexts.is_fixed else str(self._request.context),
             beside="" if self._contexts.is_fixed else str(self._request.dockerfile.parent),
         )
-
-
-def _after(before: _StageResult, planned: Planned, done: _Done | None) -> _StageResult:
-    """Return what a stage is after a step: an empty layer is left out, but stands in the history."""
-    layer = done.layer if done is not None and not done.layer.is_empty else None
-    created = max(before.created, done.created) if done is not None else before.created
-    history = History(
-        created=render_micro_time(created), created_by=_describe(planned), empty_layer=layer is None
-    )
-    return _StageResult(
-        layers=before.layers if layer is None else (*before.layers, layer),
-        history=(*before.history, history),
-        created=created,
-        cached=before.cached + (done is not None and done.cached),
-    )
-
-
-def _describe(planned: Planned) -> str:
-    """Return the history's line of a step, in the words of `docker history`."""
-    step = planned.step
-    return f"RUN {' '.join(step.argv)} # pinnace" if isinstance(step, Run) else step.place.text
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

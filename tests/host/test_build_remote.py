@@ -308,6 +308,21 @@ async def test_pruning_forgets_downloads(world: BuildWorld, web: Web) -> None:
     assert list((world.instance.home / "build" / "remote" / "http").iterdir()) == []
 
 
+async def test_files_that_nobody_asked_for_longest_go_when_there_are_too_many(
+    world: BuildWorld, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinnace.build.remote.http_files.KEPT_BYTES", 3000)
+    kept = world.instance.home / "build" / "remote" / "http"
+    for name in ("old", "new"):
+        web.pages[f"/{name}"] = Page(name.encode() * 500)
+        await world.build(f"FROM scratch\nADD {web.url}/{name} /\n")
+        for place in kept.iterdir():
+            os.utime(place, (1, 1))
+    assert len(list(kept.iterdir())) == 1
+    await world.build(f"FROM scratch\nADD {web.url}/old /\n", no_cache=True)
+    assert web.paths() == ["/old", "/new", "/old"]
+
+
 # --- repositories ----------------------------------------------------------------------------------------------------------
 
 
@@ -553,3 +568,28 @@ def free_git_daemon(folder: Path) -> Iterator[int]:
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+async def test_builds_side_by_side_share_what_is_fetched_while_it_is_pruned(
+    world: BuildWorld, web: Web, repository: Repository
+) -> None:
+    repository.commit({"a": "1"})
+    web.pages["/f"] = Page(b"text", headers={"ETag": '"1"'})
+    dockerfile = f"FROM scratch\nADD {web.url}/f /f\nADD {web.url}/git/x.git /src\n"
+    remote = world.builder._remote
+
+    async def build(number: int) -> None:
+        for _ in range(2):
+            await world.build(dockerfile, name=f"made:{number}", no_cache=True)
+
+    async def prune() -> None:
+        while True:
+            await remote.prune()
+            await asyncio.sleep(0.02)
+
+    pruning = asyncio.create_task(prune())
+    await asyncio.gather(*(build(number) for number in range(4)))
+    pruning.cancel()
+    await asyncio.gather(pruning, return_exceptions=True)
+    assert {world.read("/src/a", f"made:{number}") for number in range(4)} == {"1"}
+    assert len({world.image(f"made:{number}").config.rootfs.diff_ids[0] for number in range(4)}) == 1

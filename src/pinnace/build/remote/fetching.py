@@ -85,9 +85,11 @@ class Fetching:
         async with self._locks.hold(source):
             if source not in self._kept:
                 access = await self._find_access()
-                kept = await self._files.http.fetch(source, access.proxies, access.ca_bundle, on_bytes)
-                self._raw[kept.file] = await self._files.http.link(kept, self._new_place(), "file") / "file"
-                self._kept[source] = kept
+                raw = self._new_place()
+                self._kept[source] = await self._files.http.fetch(
+                    source, raw, access.proxies, access.ca_bundle, on_bytes
+                )
+                self._raw[self._kept[source].file] = raw
             return self._kept[source]
 
     async def folder_of(self, kept: Kept, name: str) -> Path:

@@ -17,9 +17,8 @@ from pathlib import Path
 import msgspec
 
 from pinnace.base.chance import Chance
-from pinnace.base.errors import UserError
 from pinnace.base.locks import KeyedLocks
-from pinnace.build.remote.addresses import HttpSource, hide_secrets
+from pinnace.build.remote.addresses import HttpSource
 from pinnace.build.remote.download import Downloaded, DownloadJob, download
 from pinnace.build.remote.places import list_folders
 from pinnace.build.threads import in_thread
@@ -55,60 +54,61 @@ class HttpFiles:
         self._locks = KeyedLocks()
 
     async def fetch(
-        self, source: HttpSource, proxies: Mapping[str, str], ca_bundle: str, on_bytes: OnBytes | None = None
+        self,
+        source: HttpSource,
+        into: Path,
+        proxies: Mapping[str, str],
+        ca_bundle: str,
+        on_bytes: OnBytes | None = None,
     ) -> Kept:
-        """Return the file behind a URL, downloaded now if it has changed. Raises: UserError, HostError."""
+        """Put the file behind a URL at the new path `into`, downloaded now if it has changed; return what is known of it.
+
+        Raises: UserError, HostError.
+        """
         place = self._place(source.url)
         async with self._locks.hold(place):
-            known = await in_thread(_load, place, source.url)
-            if known is not None and source.checksum == f"sha256:{known.digest}":
-                await in_thread(os.utime, place)
-                return known  # what is asked for is here, whatever the server has now
-            conditional = known if known is not None and not source.checksum else None
-            target = f"{self._chance.hex(16)}.data"
-            await in_thread(place.mkdir, parents=True, exist_ok=True, mode=0o700)
-            job = DownloadJob(
-                url=source.url,
-                target=str(place / target),
-                checksum=source.checksum,
-                etag=conditional.etag if conditional is not None else "",
-                last_modified=conditional.last_modified if conditional is not None else "",
-                proxies=dict(proxies),
-                ca_bundle=ca_bundle,
-                stall_s=self._stall_s,
-            )
-            try:
-                done = await self._workers.call(
-                    download, job, None if on_bytes is None else lambda news: on_bytes(news.size)
-                )
-            except BaseException:
-                await in_thread((place / target).unlink, missing_ok=True)
-                raise
-            if done.is_unchanged and conditional is not None:
-                await in_thread(os.utime, place)
-                return conditional
-            return await in_thread(_store, place, source.url, target, done)
+            kept = await self._fetch(source, place, proxies, ca_bundle, on_bytes)
+            await in_thread(os.utime, place)
+            await in_thread(os.link, place / kept.file, into)
+        for other in await in_thread(_too_much, self._folder):
+            async with self._locks.hold(other):
+                await in_thread(shutil.rmtree, other, ignore_errors=True)
+        return kept
 
-    async def link(self, kept: Kept, folder: Path, name: str) -> Path:
-        """Make a folder that holds just this file, under a name; return it. Raises: UserError when it is gone meanwhile."""
-        place = self._place(kept.url) / kept.file
-
-        def make() -> Path:
-            folder.mkdir(parents=True)
-            try:
-                os.link(place, folder / name)
-            except FileNotFoundError:
-                raise UserError(
-                    f"{hide_secrets(kept.url)}: the file was removed meanwhile", "build again"
-                ) from None
-            return folder
-
+    async def _fetch(
+        self,
+        source: HttpSource,
+        place: Path,
+        proxies: Mapping[str, str],
+        ca_bundle: str,
+        on_bytes: OnBytes | None,
+    ) -> Kept:
+        known = await in_thread(_load, place, source.url)
+        if known is not None and source.checksum == f"sha256:{known.digest}":
+            return known  # what is asked for is here, whatever the server has now
+        conditional = known if known is not None and not source.checksum else None
+        target = f"{self._chance.hex(16)}.data"
+        await in_thread(place.mkdir, parents=True, exist_ok=True, mode=0o700)
+        job = DownloadJob(
+            url=source.url,
+            target=str(place / target),
+            checksum=source.checksum,
+            etag=conditional.etag if conditional is not None else "",
+            last_modified=conditional.last_modified if conditional is not None else "",
+            proxies=dict(proxies),
+            ca_bundle=ca_bundle,
+            stall_s=self._stall_s,
+        )
         try:
-            return await in_thread(make)
-        except FileNotFoundError:
-            raise UserError(
-                f"{hide_secrets(kept.url)}: the file was removed meanwhile", "build again"
-            ) from None
+            done = await self._workers.call(
+                download, job, None if on_bytes is None else lambda news: on_bytes(news.size)
+            )
+        except BaseException:
+            await in_thread((place / target).unlink, missing_ok=True)
+            raise
+        if done.is_unchanged and conditional is not None:
+            return conditional
+        return await in_thread(_store, place, source.url, target, done)
 
     async def prune(self, before_s: float | None = None) -> int:
         """Remove files that nobody has asked for since; all of them without a time. Return how many bytes that frees."""
@@ -148,18 +148,17 @@ def _store(place: Path, url: str, target: str, done: Downloaded) -> Kept:
     for path in place.iterdir():
         if path.name not in ("kept.json", target):
             path.unlink(missing_ok=True)
-    _trim(place.parent, keep=place)
     return kept
 
 
-def _trim(folder: Path, keep: Path) -> None:
-    """Remove the files that were asked for longest ago, until the others are small enough together."""
-    found = sorted(_all(folder), reverse=True)
-    total = 0
-    for _, size, place in found:
+def _too_much(folder: Path) -> list[Path]:
+    """Return the places that were asked for longest ago, so many that the others are small enough together."""
+    total, found = 0, []
+    for _, size, place in sorted(_all(folder), reverse=True):
         total += size
-        if total > KEPT_BYTES and place != keep:
-            shutil.rmtree(place, ignore_errors=True)
+        if total > KEPT_BYTES:
+            found.append(place)
+    return found
 
 
 def _all(folder: Path) -> list[tuple[float, int, Path]]:

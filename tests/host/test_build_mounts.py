@@ -106,6 +106,19 @@ async def test_two_builds_that_use_one_cache(world: BuildWorld, sharing: str, fo
     assert len(await world.builder.cache_mounts.list()) == folders
 
 
+async def test_locked_caches_wait_for_nobody_who_waits_for_them(world: BuildWorld) -> None:
+    """Mounted twice by one command; and two by two commands, each in its own order."""
+    one, two = (f"--mount=type=cache,sharing=locked,target=/{c},id={c}" for c in "ab")
+
+    async def build(name: str, flags: str) -> None:
+        text = f"FROM busybox:v1\nRUN {flags} sleep 0.2\n"
+        await world.build(text, name=f"{name}:v1", file=f"Dockerfile.{name}")
+
+    async with asyncio.timeout(20):
+        await build("twice", f"{one} --mount=type=cache,sharing=locked,target=/other,id=a")
+        await asyncio.gather(build("x", f"{one} {two}"), build("y", f"{two} {one}"))
+
+
 async def test_cache_of_a_build_that_is_ended_stays_whole_and_free(world: BuildWorld) -> None:
     told = Told()
     body = "RUN --mount=type=cache,target=/c,sharing=locked echo x > /c/f; echo up; sleep 30"
@@ -353,3 +366,30 @@ async def test_agent_that_is_needed_and_not_given_or_gone_is_told(world: BuildWo
         await run(world, "RUN --mount=type=ssh,required true")
     with pytest.raises(UserError, match="does not answer"):
         await run(world, "RUN --mount=type=ssh true", run=RunOptions(ssh={"default": "/no/such.sock"}))
+
+
+# --- mount points --------------------------------------------------------------------------------------------------------
+
+
+async def test_mount_points_behind_links_and_deleted_folders_are_in_no_layer(world: BuildWorld) -> None:
+    """An image may have /etc/resolv.conf as a link that leads nowhere, as many distributions do."""
+    (world.context / "root/etc").mkdir(parents=True)
+    (world.context / "root/etc/resolv.conf").symlink_to("../run/systemd/resolve/stub.conf")
+    (world.context / "root/lib64").symlink_to("/usr/share")
+    body = """
+COPY root /
+RUN mkdir -p /opt/x/y /usr/share
+RUN rm -r /opt
+RUN cat /etc/resolv.conf
+RUN --mount=type=cache,target=/opt/x/y --mount=type=cache,target=/lib64/deep/c touch /opt/x/y/f /lib64/deep/c/f
+RUN ls /opt /run/systemd /usr/share/deep 2>/dev/null || echo nothing
+"""
+    assert (await run(world, body)).splitlines()[-1] == "nothing"
+    held = {name for layer in world.layers()[4:] for name in layer}
+    assert held <= {"usr/", "usr/share/"}  # a folder in which one was made and taken away again
+
+
+async def test_what_a_command_writes_beside_a_mount_point_is_kept(world: BuildWorld) -> None:
+    body = "RUN --mount=type=cache,target=/new/deep/cache echo x > /new/deep/own; touch /new/deep/cache/f"
+    await run(world, body)
+    assert world.layers()[1:] == [["new/", "new/deep/", "new/deep/own"]]

@@ -13,6 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from pinnace.base.errors import HostError, UserError
 from pinnace.build import agents, secret_files
 from pinnace.build.cache_mounts import CacheMountKey, CacheMounts
@@ -87,9 +89,10 @@ class RunMounts:
         async with AsyncExitStack() as stack:
             await self._add_secrets(name, mounts, ready, stack)
             await self._add_agents(name, mounts, ready, stack)
+            folders = await self._take_caches(mounts, sources, stack)
             for place, mount in enumerate(mounts):
                 if mount.type == "cache":
-                    ready.mounts.append(await self._cache(mount, sources.get(place), stack))
+                    ready.mounts.append(_cache(mount, folders[place]))
                 elif mount.type == "bind":
                     has_inner = any(_is_inside(one.target, mount.target) for one in mounts)
                     ready.mounts.append(await self._bind(mount, sources[place], has_inner, stack))
@@ -112,15 +115,27 @@ class RunMounts:
         stack.push_async_callback(self._images.release, name)
         return await self._images.mount_stack(source.layers, name, read_only=read_only)
 
-    async def _cache(self, mount: RunMount, source: MountSource | None, stack: AsyncExitStack) -> Mount:
-        key = CacheMountKey(
-            id=mount.id,
-            content="" if source is None else source.key,
-            mode=mount.mode,
-            uid=mount.uid,
-            gid=mount.gid,
-        )
+    async def _take_caches(
+        self, mounts: Sequence[RunMount], sources: Sources, stack: AsyncExitStack
+    ) -> dict[int, Path]:
+        """Return the folders of the caches, by the mounts' places; one that is mounted twice is taken once.
 
+        All commands take theirs in one order, so that two that want the same two locked ones don't wait for each other.
+        """
+        keys = {
+            place: _cache_key(mount, sources.get(place))
+            for place, mount in enumerate(mounts)
+            if mount.type == "cache"
+        }
+        taken: dict[CacheMountKey, Path] = {}
+        for place, key in sorted(keys.items(), key=lambda item: (msgspec.json.encode(item[1]), item[0])):
+            if key not in taken:
+                taken[key] = await self._take_cache(key, mounts[place], sources.get(place), stack)
+        return {place: taken[key] for place, key in keys.items()}
+
+    async def _take_cache(
+        self, key: CacheMountKey, mount: RunMount, source: MountSource | None, stack: AsyncExitStack
+    ) -> Path:
         async def fill(folder: Path) -> None:
             assert source is not None
             async with AsyncExitStack() as inner:
@@ -130,18 +145,9 @@ class RunMounts:
                     raise UserError(f"cache {mount.target}: its source is not a folder", "name a folder")
                 await self._copy_out(str(rootfs.path), source.path, folder)
 
-        folder = await stack.enter_async_context(
+        return await stack.enter_async_context(
             self._caches.use(key, mount.sharing, None if source is None else fill)
         )
-        if mount.folder:
-            place = resolve_inside(str(folder), mount.folder)
-            if not os.path.lexists(place):
-                raise UserError(
-                    f"cache {mount.target}: {mount.folder!r} is not in it",
-                    "leave source out, or make it with a RUN that mounts the whole cache",
-                )
-            return bind(place, mount.target, read_only=mount.read_only)
-        return bind(str(folder), mount.target, read_only=mount.read_only)
 
     # --- secrets and agents --------------------------------------------------------------------------------------------
 
@@ -201,6 +207,27 @@ def _as_variable(mount: RunMount, value: bytes) -> str:
             f"secret {mount.id}: a variable can't hold a zero byte", "mount it as a file: leave env= out"
         )
     return text
+
+
+def _cache_key(mount: RunMount, source: MountSource | None) -> CacheMountKey:
+    return CacheMountKey(
+        id=mount.id,
+        content="" if source is None else source.key,
+        mode=mount.mode,
+        uid=mount.uid,
+        gid=mount.gid,
+    )
+
+
+def _cache(mount: RunMount, folder: Path) -> Mount:
+    """Return the mount of a cache, or of a folder in it. Raises: UserError when that isn't there."""
+    place = resolve_inside(str(folder), mount.folder)
+    if not os.path.lexists(place):
+        raise UserError(
+            f"cache {mount.target}: {mount.folder!r} is not in it",
+            "leave source out, or make it with a RUN that mounts the whole cache",
+        )
+    return bind(place, mount.target, read_only=mount.read_only)
 
 
 def _tmpfs(mount: RunMount) -> Mount:

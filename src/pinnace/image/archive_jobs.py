@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 
 import msgspec
 
@@ -42,12 +43,13 @@ DOCUMENTS_MAX_BYTES = 32 << 20
 
 
 class SaveMember(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of an archive: bytes, a file, or the tar of a layer tree. Units: bytes."""
+    """One file of an archive: bytes, a file (as it is, or what is packed in it), or the tar of a layer tree. Units: bytes."""
 
     name: str
     size: int
     data: bytes = b""
     file: str = ""
+    unpack: bool = False
     tree: str = ""
     digest: Digest | None = None
 
@@ -86,17 +88,20 @@ def save_archive(job: SaveJob, report: Report) -> Saved:
 
 
 def _put_member(outflow: Outflow, member: SaveMember, report: Report) -> None:
-    if member.tree:
+    if member.tree or member.unpack:
         digester = Digester()
 
         def put(data: bytes) -> None:
             digester.update(data)
             outflow.put(data)
 
-        pack_layer(member.tree, put, lambda entries, size: report("saving", entries, size))
+        if member.tree:
+            pack_layer(member.tree, put, lambda entries, size: report("saving", entries, size))
+        else:
+            _unpack_file(member.file, put)
         if (digester.digest, digester.size) != (member.digest, member.size):
             raise HostError(
-                f"the layer {member.digest} was changed on disk: {member.tree}",
+                f"the layer {member.digest} was changed on disk: {member.tree or member.file}",
                 hint="remove the images that use it, and build or import them anew",
             )
     elif member.file:
@@ -105,6 +110,16 @@ def _put_member(outflow: Outflow, member: SaveMember, report: Report) -> None:
                 outflow.put(data)
     else:
         outflow.put(member.data)
+
+
+def _unpack_file(path: str, put: Callable[[bytes], None]) -> None:
+    with open_archive(path) as file:
+        inflow = Inflow(file)
+        try:
+            while data := inflow.chunk():
+                put(data)
+        finally:
+            inflow.close()
 
 
 class ReadJob(msgspec.Struct, frozen=True, kw_only=True):

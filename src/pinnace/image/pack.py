@@ -104,6 +104,7 @@ class _Packer:
             entry = self._entry(path, state, tf.SYMLINK)
             entry.mode = 0o777
             entry.link = os.readlink(self._full(path))
+            self._done.size += len(entry.link)  # as Docker counts
             self._put(render_header(entry))
         elif whiteouts.is_whiteout(state):
             above, slash, _ = path.rpartition(b"/")

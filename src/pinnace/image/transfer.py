@@ -27,7 +27,7 @@ from pinnace.image.workers import OnProgress, Workers
 from pinnace.oci.config import ImageConfig, decode_config
 from pinnace.oci.digest import Digest, chain_ids
 from pinnace.oci.manifest import Descriptor
-from pinnace.oci.media_types import OCI_LAYER
+from pinnace.oci.media_types import OCI_LAYER, compression_of
 from pinnace.oci.reference import Reference
 
 
@@ -150,12 +150,18 @@ class Transfer:
         )
 
     def _descriptor(self, layer: Layer) -> Descriptor:
-        if layer.own or layer.blob is None:
+        """Return a layer as it goes into an archive: as it came, if every reader of archives takes that, else as its tar."""
+        if layer.own or layer.blob is None or compression_of(layer.blob.media_type) == "zstd":
             return Descriptor(media_type=OCI_LAYER, digest=layer.diff_id, size=layer.tar_size)
         return replace(layer.blob, annotations=None)
 
     def _member(self, layer: Layer) -> SaveMember:
         blob = self._descriptor(layer)
+        if blob.digest == layer.diff_id and not layer.own and layer.blob is not None:
+            packed = str(self._blobs.path(layer.blob.digest))
+            return SaveMember(
+                name=blob_name(blob.digest), size=blob.size, file=packed, unpack=True, digest=blob.digest
+            )
         if blob.digest == layer.diff_id:
             tree = str(self._layers.tree(layer))
             return SaveMember(name=blob_name(blob.digest), size=blob.size, tree=tree, digest=blob.digest)

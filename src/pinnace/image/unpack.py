@@ -28,6 +28,8 @@ from pinnace.image.tree import Tree, clean_path, made_error
 
 WHOLE_BYTES = 1 << 20  # files up to here are written with one call
 TIME_MIN_NS, TIME_MAX_NS = -(2**31) * 10**9, 2**34 * 10**9 - 1  # what ext4 can hold
+HOLE_BYTES = 1 << 16
+_ZEROS = bytes(HOLE_BYTES)
 PROGRESS_EVERY = 512
 ID_MAX = 2**32 - 2  # Source: Linux; the last one means "no change" to chown
 REPLACED_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -147,8 +149,7 @@ class _Unpacker:
                 if entry.size:
                     write_all(fd, self._reader.read())
             else:
-                for piece in self._reader.pieces():
-                    write_all(fd, piece)
+                self._fill_with_holes(entry, fd)
             if self._recipe is not None and entry.sparse is None:
                 self._recipe.contents(path, entry.size)
             if entry.uid or entry.gid:
@@ -188,6 +189,23 @@ class _Unpacker:
         if self._recipe is not None:
             self._recipe.spoiled = True
 
+    def _fill_with_holes(self, entry: Entry, fd: int) -> None:
+        """Write a large file; long runs of zeros stay holes, which its archive may not have known as such."""
+        holes = False
+        for piece in self._reader.pieces():
+            if piece[0] or piece[-1] or len(piece) < HOLE_BYTES:
+                write_all(fd, piece)
+                continue
+            for at in range(0, len(piece), HOLE_BYTES):
+                part = piece[at : at + HOLE_BYTES]
+                if part == _ZEROS:
+                    os.lseek(fd, HOLE_BYTES, os.SEEK_CUR)
+                    holes = True
+                else:
+                    write_all(fd, part)
+        if holes:
+            os.ftruncate(fd, entry.size)
+
     def _fill_sparse(self, entry: Entry, fd: int) -> None:
         os.ftruncate(fd, entry.real_size)
         for offset, length in entry.sparse or ():
@@ -224,6 +242,7 @@ class _Unpacker:
             os.close(parent)
 
     def _symlink(self, entry: Entry, path: bytes, parent: int, name: bytes) -> None:
+        self._done.size += len(entry.link)  # as Docker counts
         self._make_named(entry, parent, name, lambda fd: os.symlink(entry.link, name, dir_fd=fd))
 
     def _device(self, entry: Entry, path: bytes, parent: int, name: bytes) -> None:

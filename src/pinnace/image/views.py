@@ -90,7 +90,7 @@ def inspect_document(image: Image, graph: Mapping[str, str]) -> dict[str, Any]:
         "RepoDigests": [f"{name}@{digest}" for name, digest in image.digests],
         "Parent": "",
         "Comment": config.comment or (config.history[-1].comment if config.history else ""),
-        "Created": config.created,
+        "Created": _go_time(config.created),
         "DockerVersion": "",
         "Author": config.author,
         "Config": _container_config(config),
@@ -130,7 +130,7 @@ def _container_config(config: ImageConfig) -> dict[str, Any]:
     shown = {
         **_OF_CONTAINERS,
         "User": given.user,
-        "Env": list(given.env or ()),
+        "Env": None if given.env is None else list(given.env),
         "Cmd": None if given.cmd is None else list(given.cmd),
         "Entrypoint": None if given.entrypoint is None else list(given.entrypoint),
         "WorkingDir": given.working_dir,
@@ -142,6 +142,14 @@ def _container_config(config: ImageConfig) -> dict[str, Any]:
     document = known | shown
     order = [key for key in _ORDER if key in document]
     return {key: document[key] for key in dict.fromkeys((*order, *document))}
+
+
+def _go_time(text: str) -> str:
+    """Return a time as Go prints it: no zeros at the end of a second's part. Example: "…:05.120Z" is "…:05.12Z"."""
+    whole, dot, part = text.removesuffix("Z").partition(".")
+    if not dot or not text.endswith("Z") or not part.isdecimal():
+        return text
+    return f"{whole}.{part.rstrip('0')}".rstrip(".") + "Z"
 
 
 def parse_name(text: str) -> Reference | None:

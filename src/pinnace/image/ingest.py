@@ -260,7 +260,14 @@ class Ingest:
 
     async def begin(self) -> Path:
         """Return a directory with an empty tree, on the store's file system; hand it to `keep` or `give_up`."""
-        return await uninterrupted(self._layers.begin_tree)
+        made: list[Path] = []
+        try:
+            await uninterrupted(lambda: made.append(self._layers.begin_tree()))
+        except BaseException:
+            for path in made:  # whoever asked was cancelled meanwhile, and never hears of it
+                await self._give_up(path)
+            raise
+        return made[0]
 
     async def keep_blob(self, file: Path, digest: Digest, lease: Lease | None) -> None:
         """Give a complete and verified file its name."""
@@ -287,7 +294,7 @@ class Ingest:
 
     @contextlib.asynccontextmanager
     async def _fresh_tree(self) -> AsyncIterator[Path]:
-        path = await uninterrupted(self._layers.begin_tree)
+        path = await self.begin()
         try:
             yield path
         except BaseException:

@@ -6,7 +6,6 @@ Used by `pulls`. Invariant: a flight goes on as long as somebody waits for it, a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -56,8 +55,19 @@ class Flight:
             self.listeners.remove(listener)
             if not self.listeners and not self.task.done():
                 self.task.cancel()
-                with contextlib.suppress(BaseException):
-                    await asyncio.wait([self.task])
+                await _ended(self.task)
+
+
+async def _ended(task: asyncio.Task[Arrival | None]) -> None:
+    """Wait for the end of a cancelled task, however often the caller is cancelled meanwhile: it is clearing up."""
+    again = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            again = True
+    if again:
+        raise asyncio.CancelledError
 
 
 class Flights:

@@ -111,7 +111,8 @@ def merge_memory(before: Memory, steps: list[Footprint], makers: dict[str, str])
     kept = [step for step in before.steps if (step.stage, step.number) not in done]
     below = {layer for step in (*kept, *steps) for layer in step.below}
     known = {**before.makers, **makers}
-    return Memory((*kept, *steps), {layer: text for layer, text in known.items() if layer in below})
+    ordered = sorted((*kept, *steps), key=lambda one: (one.stage, one.number))
+    return Memory(tuple(ordered), {layer: text for layer, text in known.items() if layer in below})
 
 
 def _kind(step: Step) -> str:

@@ -121,7 +121,11 @@ class Watch:
             done = [
                 self._at_rest(o.footprint, before) for o in self._outcomes.values() if o.state != "failed"
             ]
-            await asyncio.to_thread(self._save, merge_memory(before, done, self._makers(plan)))
+            after = merge_memory(before, done, self._makers(plan))
+            if after != before:
+                await asyncio.to_thread(self._save, after)
+            else:
+                await asyncio.to_thread(self._file.touch)  # what is in use is not forgotten
         except (OSError, PinnaceError) as error:
             log.warning("explaining a build: %s", error)
 

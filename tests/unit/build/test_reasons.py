@@ -154,7 +154,7 @@ def test_what_a_build_did_not_come_to_stays_remembered() -> None:
         (step(key="1"), step(key="2", number=2, below=("base", "old"))), {"old": "x", "gone": "y"}
     )
     now = merge_memory(before, [step(key="9", below=("new",))], {"new": "z"})
-    assert [(one.number, one.key) for one in now.steps] == [(2, "2"), (1, "9")]
+    assert [(one.number, one.key) for one in now.steps] == [(1, "9"), (2, "2")]
     assert now.makers == {"old": "x", "new": "z"}
 
 

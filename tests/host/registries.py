@@ -60,6 +60,7 @@ class RealRegistry:
     auth: str = ""
     ca: Pair | None = None
     log: Path = Path()
+    tokens_asked: list[str] = field(default_factory=list)
 
     @property
     def credential(self) -> Credential | None:
@@ -180,7 +181,9 @@ def real_registry(
         if auth == "token":
             assert registry.ca is not None
             signer = make_certificate(folder, registry.ca, "signer", ())
-            realm = stack.enter_context(token_server(signer, USER, PASSWORD, service=host))
+            realm = stack.enter_context(
+                token_server(signer, USER, PASSWORD, service=host, asked=registry.tokens_asked)
+            )
             config["auth"] = {
                 "token": {
                     "realm": realm,

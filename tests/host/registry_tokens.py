@@ -25,13 +25,14 @@ IDENTITY_TOKEN = "identity-of-ada"
 
 @contextlib.contextmanager
 def token_server(
-    signer: Pair, user: str, password: str, *, service: str, lives_s: int = 300
+    signer: Pair, user: str, password: str, *, service: str, asked: list[str], lives_s: int = 300
 ) -> Iterator[str]:
     """Run a token server; yields its realm."""
     known = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             said = self.headers.get("Authorization", "")
             if said and said != known:
                 self._answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "wrong name or password"}]})
@@ -39,6 +40,7 @@ def token_server(
             self._give(parse_qs(urlsplit(self.path).query), authorized=bool(said))
 
         def do_POST(self) -> None:
+            asked.append(self.path)
             form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
             if form.get("refresh_token") != [IDENTITY_TOKEN]:
                 self._answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "unknown identity token"}]})

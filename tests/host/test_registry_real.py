@@ -111,6 +111,20 @@ async def test_who_has_no_password_is_told_to_log_in(tmp_path: Path, auth: str) 
                 await store.check_login(registry.host, Credential(username="ada", password="no"))
 
 
+async def test_one_token_serves_until_it_ends(tmp_path: Path) -> None:
+    with real_registry(tmp_path, tls=True, auth="token") as registry:
+        registry.fill("private/app:v1", layers=[{"a": b"1"}, {"b": b"2"}, {"c": b"3"}])
+        name = registry.reference("private/app:v1")
+        async for store in make_store(tmp_path / "store", registry.settings):
+            registry.tokens_asked.clear()
+            await store.pull(name, keyring=registry.keyring)
+            await store.look_up(name, keyring=registry.keyring)
+            assert await store.remote_tags(name, keyring=registry.keyring) == ("v1",)
+            assert len(registry.tokens_asked) == 1
+            with pytest.raises(ApiError):
+                await store.look_up(name)  # nobody does not get somebody's token
+
+
 async def test_an_identity_token_opens_what_a_password_does(tmp_path: Path) -> None:
     with real_registry(tmp_path, tls=True, auth="token") as registry:
         registry.fill("private/app:v1")

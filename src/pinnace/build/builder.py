@@ -138,7 +138,7 @@ class Builder:
         )
         epoch = request.options.epoch
         work = self._work / self._shared.chance.hex(12)
-        await asyncio.to_thread(work.mkdir, parents=True)
+        await asyncio.to_thread(work.mkdir, 0o700, parents=True)  # sockets of agents are in there
         until = AsyncExitStack()
         try:
             fetching = self._fetching(request, work)

@@ -115,12 +115,12 @@ def _first_word(seen: Seen, found: str) -> str:
 
 FULL_HINT = "the disk is full: pinnace builder prune, or pinnace images and pinnace rmi IMAGE"
 NAMES_HINT = (
-    "names could not be resolved: look at /etc/resolv.conf of this host, or try pinnace build --network host; "
+    "names could not be resolved: look at /etc/resolv.conf of this host, or try pinnace build --network=host; "
     "behind a proxy: --build-arg HTTPS_PROXY=http://…"
 )
 REACH_HINT = (
     "the network could not be reached: behind a proxy, --build-arg HTTP_PROXY=http://… "
-    "--build-arg HTTPS_PROXY=http://…; or try pinnace build --network host"
+    "--build-arg HTTPS_PROXY=http://…; or try pinnace build --network=host"
 )
 CA_HINT = (
     "behind an inspecting proxy? pinnace build --host-ca mounts the host's CA bundle for RUN steps; "

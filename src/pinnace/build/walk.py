@@ -46,9 +46,7 @@ class _Level:
         self.names = iter(sorted(os.listdir(self.real)))
 
 
-def walk(
-    real: str, path: str = "", rules: IgnoreRules = NO_RULES, *by_name: IgnoreRules
-) -> Iterator[Item]:
+def walk(real: str, path: str = "", rules: IgnoreRules = NO_RULES, *by_name: IgnoreRules) -> Iterator[Item]:
     """Yield what is below the folder `real`, not itself. `rules` look at paths below `path`, `by_name` at names.
 
     What any of them hides is hidden. Raises: UserError when the tree changes meanwhile.
@@ -84,7 +82,9 @@ class _Judged:
     may_show: bool = False
 
 
-def _judge(level: _Level, item: Item, path: str, rules: IgnoreRules, named: tuple[IgnoreRules, ...]) -> _Judged:
+def _judge(
+    level: _Level, item: Item, path: str, rules: IgnoreRules, named: tuple[IgnoreRules, ...]
+) -> _Judged:
     if not rules.rules and not named:
         return _Judged(path, level.hits)
     judges = ((rules, path), *((one, item.name) for one in named))

@@ -22,6 +22,7 @@ from pinnace.cli.build_view.text import width_of
 
 FRAME_S = 0.1
 LEAST_WIDTH, LEAST_HEIGHT = 20, 3
+UNKNOWN_SIZE = os.terminal_size((80, 24))  # of a terminal that was never told its own
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 # Source: "Synchronized Output" (terminal-wg): a terminal that doesn't know it passes over it.
 BEGIN_PICTURE, END_PICTURE = "\x1b[?2026h", "\x1b[?2026l"
@@ -116,8 +117,9 @@ class LiveView:
         try:
             size = self._get_size()
         except OSError:
-            return os.terminal_size((80, 24))
-        return os.terminal_size((max(size.columns, LEAST_WIDTH), max(size.lines, LEAST_HEIGHT)))
+            return UNKNOWN_SIZE
+        columns, rows = size.columns or UNKNOWN_SIZE.columns, size.lines or UNKNOWN_SIZE.lines
+        return os.terminal_size((max(columns, LEAST_WIDTH), max(rows, LEAST_HEIGHT)))
 
     def _keep_drawing(self) -> None:
         while not self._stop.wait(FRAME_S):

@@ -138,3 +138,11 @@ def test_ctrl_c_leaves_a_clean_terminal_that_says_what_was_going_on(screen: Scre
     assert screen.has_cursor
     assert screen.lines[-3].startswith("stopped x:v1")
     assert screen.lines[-2].startswith(" – [a 1/3] RUN x")
+
+
+def test_terminal_that_does_not_know_its_size_has_the_usual_one(screen: Screen) -> None:
+    screen.size = os.terminal_size((0, 0))
+    view = view_on(screen)
+    view.show(plan(a=["RUN " + "x" * 90]))
+    view.draw()
+    assert len(screen.lines[1]) == 79

@@ -58,6 +58,11 @@ def advise(row: Row, seen: Seen) -> str:
 
 def _missing_command(seen: Seen, found: str) -> str:
     command = found.rpartition("/")[2]
+    if "/" in found and not how_to_get(command, seen.system):
+        return (
+            f"{found} is not there, or what its first line names is not, or that line ends in CR LF; "
+            "a program of another C library (glibc, musl) is told so too"
+        )
     way = how_to_get(command, seen.system)
     return f"{command} is not in the image: {way or 'is the base image the right one, and PATH?'}"
 
@@ -110,7 +115,9 @@ def _no_module(seen: Seen, found: str) -> str:
 
 def _first_word(seen: Seen, found: str) -> str:
     """A single command that isn't there; of several, nobody knows which."""
-    return "" if re.search(r"[&|;\n]", seen.command) or found.startswith("-") else _missing_command(seen, found)
+    return (
+        "" if re.search(r"[&|;\n]", seen.command) or found.startswith("-") else _missing_command(seen, found)
+    )
 
 
 FULL_HINT = "the disk is full: pinnace builder prune, or pinnace images and pinnace rmi IMAGE"

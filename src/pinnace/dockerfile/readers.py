@@ -148,7 +148,7 @@ def _read_flags(source: Source, line: LogicalLine, words: list[str]) -> dict[str
         name, equals, value = word[2:].partition("=")
         if name not in known:
             among = f"{line.keyword} knows {', '.join('--' + k for k in known)}" if known else ""
-            hint = suggest(name, known) or among or f"{line.keyword} takes no flags"
+            hint = suggest(f"--{name}", [f"--{k}" for k in known]) or among or f"{line.keyword} takes no flags"
             raise source.error(line.first, f"unknown flag: --{name}", hint, mark=f"--{name}")
         if name in flags and name not in REPEATED_FLAGS:
             raise source.error(

@@ -39,6 +39,8 @@ SEEN: tuple[tuple[int, str, str, str], ...] = (
     (127, "a && make", "/bin/sh: make: not found", "make is not in the image"),
     (127, "a && git", "bash: line 1: git: command not found", "git is not in the image"),
     (127, "x", "/bin/sh: 1: frobnicate: not found", "is the base image the right one"),
+    (127, "/x", "/bin/sh: 1: /opt/x: not found", "/opt/x is not there, or what its first line names is not"),
+    (127, "/usr/bin/curl x", "/bin/sh: 1: /usr/bin/curl: not found", "package curl"),
     (127, "x", 'exec: "gcc": executable file not found in $PATH', "build-essential (apt)"),
     (1, "pip install x", "error: command 'gcc' failed: No such file or directory", "build-essential"),
     (1, "pip install psycopg2", "Error: pg_config executable not found.", "libpq-dev"),

@@ -315,6 +315,22 @@ async def test_build_that_is_ended_leaves_no_secret(world: BuildWorld) -> None:
     assert world.leftovers() == []
 
 
+async def test_build_that_is_ended_at_any_moment_leaves_nothing(world: BuildWorld) -> None:
+    body = (
+        "RUN --mount=type=secret,id=t --mount=type=cache,target=/c,sharing=locked --mount=target=/w,rw "
+        "--mount=type=ssh --mount=type=cache,target=/d,from=busybox:v1,source=/etc echo x > /c/f; sleep 30"
+    )
+    async with Agent(world.instance.root / "agent.sock") as agent:
+        options = RunOptions(secrets={"t": SECRET}, ssh={"default": str(agent.path)})
+        for delay_s in (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3, 0.5):
+            build = asyncio.create_task(run(world, body, files=dict(FILES), run=options))
+            await asyncio.sleep(delay_s)
+            build.cancel()
+            await asyncio.gather(build, return_exceptions=True)
+            assert world.leftovers() == [], f"after {delay_s} s"
+            assert not any(facts.in_use for facts in await world.builder.cache_mounts.list())
+
+
 # --- ssh -----------------------------------------------------------------------------------------------------------------
 
 

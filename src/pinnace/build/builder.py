@@ -138,9 +138,10 @@ class Builder:
         )
         epoch = request.options.epoch
         work = self._work / self._shared.chance.hex(12)
-        await asyncio.to_thread(work.mkdir, 0o700, parents=True)  # sockets of agents are in there
         until = AsyncExitStack()
         try:
+            # Sockets of agents are in there. To its end: whoever is cancelled here removes it afterwards.
+            await finished(asyncio.to_thread(work.mkdir, 0o700, parents=True))
             fetching = self._fetching(request, work)
             contexts = Contexts(
                 request, fetching, self.uploads, self._images, work, self._shared.files, until
@@ -199,8 +200,8 @@ class Builder:
                 return await watch.follow(plan, finish, explain=request.explain)
         finally:
             await finished(until.aclose())
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
-            await self._cache.save()
+            await finished(asyncio.to_thread(shutil.rmtree, work, ignore_errors=True))
+            await finished(self._cache.save())
             self._tasks.spawn(self._keeper.keep_in_bounds(), "cache bounds")
 
     async def _finish(

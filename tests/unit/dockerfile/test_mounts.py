@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pinnace.dockerfile.mounts import MountError, MountFlag, check_mount, parse_mount
+from pinnace.dockerfile.mounts import KEYS, MountError, MountFlag, check_mount, parse_mount
 
 VALUES = {"NAME": "pip", "DIR": "/root/.cache"}
 
@@ -39,7 +41,10 @@ def expand(word: str) -> str:
             ),
         ),
         ("type=tmpfs,target=/t,size=1.5k", MountFlag(type="tmpfs", target="/t", size=1536, read_only=False)),
-        ("type=tmpfs,target=/t,size=10MiB", MountFlag(type="tmpfs", target="/t", size=10 << 20, read_only=False)),
+        (
+            "type=tmpfs,target=/t,size=10MiB",
+            MountFlag(type="tmpfs", target="/t", size=10 << 20, read_only=False),
+        ),
         ("type=secret,id=aws", MountFlag(type="secret", id="aws")),
         ("type=secret,id=t,env=TOKEN,required", MountFlag(type="secret", id="t", env="TOKEN", required=True)),
         ("type=ssh", MountFlag(type="ssh")),
@@ -101,3 +106,25 @@ def test_the_stage_of_a_mount_has_no_variables() -> None:
 def test_where_a_secret_goes(text: str, secret: str, target: str) -> None:
     mount = parse_mount(text, expand)
     assert (mount.secret_id, mount.secret_target) == (secret, target)
+
+
+_VALUES = st.one_of(
+    st.sampled_from(
+        ["bind", "cache", "tmpfs", "secret", "ssh", "locked", "true", "0755", "/x", "1g", "$A", ""]
+    ),
+    st.text(max_size=6),
+)
+_FIELDS = st.one_of(
+    st.tuples(st.sampled_from(KEYS), _VALUES).map("=".join), st.sampled_from(KEYS), st.text(max_size=9)
+)
+
+
+@given(st.lists(_FIELDS, max_size=6).map(",".join))
+def test_any_text_is_a_mount_or_is_refused_with_a_hint(text: str) -> None:
+    try:
+        mount = parse_mount(text, expand)
+    except MountError as refused:
+        told = (str(refused), refused.hint)
+    else:
+        told = (mount.type, mount.type)
+    assert all(told)

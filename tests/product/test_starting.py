@@ -131,11 +131,12 @@ def test_down_ends_everything_and_up_brings_it_back(own: Product) -> None:
     own.until("deployments", "web", lambda d: d["status"].get("readyReplicas") == 2)
     own.until("pods", "alone", pod_ready)
     address = own.get("services", "web")["spec"]["clusterIP"]
-    images = own.pinnace("images", "--format", "json")
+    names = ("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}} {{.Size}}")
+    images = own.pinnace(*names)
     own.pinnace("down")
     assert own.host.find_leftovers() == []
     own.up(*NODE)
-    assert own.pinnace("images", "--format", "json") == images
+    assert own.pinnace(*names) == images
     own.until_all("pods", lambda found: sum(map(pod_ready, found)) == 3)
     assert own.get("services", "web")["spec"]["clusterIP"] == address
     own.poll(lambda: not is_refused(address, 80))

@@ -5,7 +5,6 @@ Called by `ownapi/`. Changes no container; one that runs goes on meanwhile.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -17,14 +16,12 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.base.times import render_micro_time
 from pinnace.engine.book import Book, Entry
 from pinnace.image.changes import apply_changes
+from pinnace.image.mount_points import drop_mount_points
 from pinnace.image.rootfs import Rootfs
 from pinnace.image.store import ImageStore
 from pinnace.image.views import Image
 from pinnace.oci.config import ContainerConfig, History
 from pinnace.oci.reference import parse_reference
-
-# What a runtime makes in a root so that it can mount there; none of it belongs to an image.
-MOUNT_POINTS = ("etc/hosts", "etc/resolv.conf", "etc/hostname", "dev", "proc", "sys", "etc")
 
 
 class Snapshots:
@@ -59,7 +56,7 @@ class Snapshots:
         defaults = apply_changes(_defaults(entry, base.config.config), changes)
         rootfs = await self._rootfs(entry)
         below = self._images.catalog.layers(base.config)
-        roots = [self._images.layers.tree(layer) for layer in below]
+        roots = [self._images.layers.tree(layer) for layer in reversed(below)]
         with self._images.lease(f"commit {reference}") as lease:
             lease.hold(base.id)
             layer = await self._images.commit_layer(
@@ -67,7 +64,7 @@ class Snapshots:
                 move=False,
                 lease=lease,
                 below=below,
-                prepare=lambda tree: _drop_mount_points(tree, roots),
+                prepare=lambda tree: drop_mount_points(tree, roots),
             )
             now = render_micro_time(self._clock.now())
             step = History(
@@ -118,16 +115,3 @@ def _defaults(entry: Entry, base: ContainerConfig) -> ContainerConfig:
         exposed_ports={port: {} for port in spec.exposed} or None,
         stop_signal=spec.stop_signal,
     )
-
-
-def _drop_mount_points(tree: Path, below: Sequence[Path]) -> None:
-    """Take away the empty mount points that the layers below don't have."""
-    for name in MOUNT_POINTS:
-        if any((root / name).exists() for root in below):
-            continue
-        place = tree / name
-        with contextlib.suppress(OSError):
-            if place.is_dir() and not place.is_symlink():
-                place.rmdir()
-            elif place.is_file() and place.stat().st_size == 0:
-                place.unlink()

@@ -15,6 +15,7 @@ import random
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.builds import MEMORY_TARGET
@@ -25,7 +26,7 @@ from pinnace.image.store import host_architecture
 FILES, BYTES = 50_000, 1_000_000_000
 SEED = 4
 WORDS = b" ".join(b"%d" % number for number in range(4000))
-STEP = "RUN for d in $(seq 100); do mkdir -p /made/$d; cp -r /data/d$d /made/$d; done"
+STEP = "RUN for d in $(seq 50); do mkdir -p /made/$d; cp -r /data/d$d /made/$d; done"
 TARGETS = {
     "loaded": "no slower than docker load",
     "a step that copies half of it": "ahead",
@@ -42,14 +43,7 @@ def main() -> None:
         context = folder / "context"
         context.mkdir()
         with serve_registry(folder / "registry") as port, all_engines("betransfer", folder) as (ours, peers):
-            for engine in (ours, *peers):
-                reference = f"127.0.0.1:{port}/{engine.name}/many:v1"
-                archive = make_archive(folder, reference)
-                os.sync()
-                (context / "Dockerfile").write_text(
-                    f"FROM {reference}\n{STEP.replace('seq 100', 'seq 50')}\n"
-                )
-                measure(engine, archive, context, reference, measured)
+            measure((ours, *peers), folder, context, port, measured)
     for what, by_engine in measured.items():
         peers_said = ", ".join(f"{n} {s:.1f} s" for n, (s, _) in by_engine.items() if n != "pinnace")
         figures.add(
@@ -60,37 +54,39 @@ def main() -> None:
 
 
 def measure(
-    engine: Engine,
-    archive: Path,
+    engines: Sequence[Engine],
+    folder: Path,
     context: Path,
-    reference: str,
+    port: int,
     measured: dict[str, dict[str, tuple[float, float]]],
 ) -> None:
-    def note(what: str, seconds: float, mib: float) -> None:
-        measured.setdefault(what, {})[engine.name] = (seconds, mib)
-        print(f"  {engine.name}: {what} {seconds:.2f} s, {mib:.0f} MiB", flush=True)
+    """Measure one thing with all engines, then the next: what else the machine does meets all of them."""
+    references = {one.name: f"127.0.0.1:{port}/{one.name}/many:v1" for one in engines}
 
-    with engine.peak() as peak:
-        seconds = engine.load(archive)
-    note("loaded", seconds, peak.mib)
-    archive.unlink()
-    os.sync()
-    with engine.peak() as peak:
-        seconds = engine.build(context, "step:v1", use_cache=False)
-    note("a step that copies half of it", seconds, peak.mib)
-    with engine.peak() as peak:
-        seconds = engine.push(reference)
-    note("pushed", seconds, peak.mib)
-    engine.remove("step:v1")
-    engine.remove(reference)
-    os.sync()
-    with engine.peak() as peak:
-        seconds = engine.pull(reference)
-    note("pulled", seconds, peak.mib)
+    def take(what: str, act: Callable[[Engine, str], float]) -> None:
+        for engine in engines:
+            os.sync()
+            with engine.peak() as peak:
+                seconds = act(engine, references[engine.name])
+            measured.setdefault(what, {})[engine.name] = (seconds, peak.mib)
+            print(f"  {engine.name}: {what} {seconds:.2f} s, {peak.mib:.0f} MiB", flush=True)
+
+    def step(engine: Engine, reference: str) -> float:
+        (context / "Dockerfile").write_text(f"FROM {reference}\n{STEP}\n")
+        return engine.build(context, "step:v1", use_cache=False)
+
+    layer = make_layer(folder)
+    take("loaded", lambda engine, reference: engine.load(make_archive(folder, layer, reference)))
+    take("a step that copies half of it", step)
+    take("pushed", lambda engine, reference: engine.push(reference))
+    for engine in engines:
+        engine.remove("step:v1")
+        engine.remove(references[engine.name])
+    take("pulled", lambda engine, reference: engine.pull(reference))
 
 
-def make_archive(folder: Path, reference: str) -> Path:
-    """Write the archive of `docker save`: busybox's root with the files above it, half of each can be compressed."""
+def make_layer(folder: Path) -> Path:
+    """Write the layer: busybox's root with the files above it, half of each can be compressed."""
     layer = make_busybox_tar(folder).rename(folder / "layer.tar")
     chance = random.Random(SEED)
     with tarfile.open(layer, "a") as tar:
@@ -101,6 +97,11 @@ def make_archive(folder: Path, reference: str) -> Path:
             entry = tarfile.TarInfo(f"data/d{number % 100}/f{number}")
             entry.size, entry.mode = size, 0o644
             tar.addfile(entry, io.BytesIO(data))
+    return layer
+
+
+def make_archive(folder: Path, layer: Path, reference: str) -> Path:
+    """Write the archive that `docker save` would."""
     digest = hashlib.sha256()
     with layer.open("rb") as file:
         while block := file.read(1 << 20):
@@ -123,7 +124,7 @@ def make_archive(folder: Path, reference: str) -> Path:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
         tar.add(layer, "layer/layer.tar")
-    layer.unlink()
+    os.sync()
     return archive
 
 

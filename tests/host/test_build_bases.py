@@ -169,6 +169,17 @@ async def test_base_that_is_missing_is_pulled_and_told(pair: Pair) -> None:
     assert not [one for one in again.news if isinstance(one, BaseNews)]
 
 
+async def test_base_that_is_here_under_another_name_gets_its_name_and_nothing_travels(pair: Pair) -> None:
+    await pair.second.images.pull(pair.base)
+    await pair.second.images.tag(pair.base, "other:v1")
+    await pair.second.images.remove(pair.base)
+    told = Told()
+    await pair.second.build(f"FROM {pair.base}\nRUN true\n", told=told)
+    states = [one.state for one in told.news if isinstance(one, BaseNews)]
+    assert states == ["resolving", "done"]
+    assert pair.second.image(pair.base).id == pair.second.image("other:v1").id
+
+
 async def test_only_what_the_target_needs_is_asked_for(pair: Pair) -> None:
     missing = pair.name("missing:v1")
     text = f"FROM {missing} AS unused\nRUN x\nFROM {pair.base} AS one\nRUN true\nFROM {missing}\n"

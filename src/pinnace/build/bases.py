@@ -119,13 +119,16 @@ class Bases:
             remote = await self._images.look_up(
                 full, keyring=self._keyring, platform=self._platform_text(platform)
             )
+            if platform == self._here and self._images.resolve(remote.image_id) is not None:
+                # it is here under another name: that the registry calls it so too is noted, and nothing travels
+                await self._images.pull(full, keyring=self._keyring, lease=self._lease)
             self._known[key] = self._read_remote(full, platform, remote)
         except PinnaceError as error:
             self._tell(BaseNews(reference=reference, state="failed"))
             self._known[key] = self._explain(error, reference, platform)
             return
         seconds = self._clock.monotonic() - began
-        self._tell(BaseNews(reference=reference, state="resolved", seconds=seconds))
+        self._tell(BaseNews(reference=reference, state="done", seconds=seconds))
 
     def _read_remote(self, reference: str, platform: Platform, remote: Remote) -> Base:
         """Return what was looked up. What is pulled later is that very manifest, whatever its tag then means."""

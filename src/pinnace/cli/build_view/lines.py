@@ -129,7 +129,8 @@ def _base_rows(base: Base, now: float) -> Iterator[Row]:
         )
         right = f"{amount}  {right}"
     what = "looking up" if base.state == "resolving" else ("pushing" if base.is_push else "pulling")
-    what = what.replace("ing", "ed") if base.state == "done" else what
+    what = what.replace("ing", "ed") if base.state == "done" and (base.layers or base.is_push) else what
+    what = "looked up" if base.state == "done" and not base.layers and not base.is_push else what
     layers = (
         f", {base.ready} of {_count(len(base.layers), 'layer')}" if base.layers and base.is_active else ""
     )

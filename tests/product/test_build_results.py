@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.host.registries import PASSWORD, USER, RealRegistry, needs_registry, needs_skopeo, real_registry
+from tests.product.fixtures import find_errors
 from tests.product.instance import PINNACE, Product
 
 TEXT = """
@@ -59,6 +61,33 @@ def test_archive_goes_to_standard_output_and_nothing_else_does(product: Product,
         assert sorted(archive.getnames()) == ["f", "link", "ran"]
     assert b"(not kept as an image)" in done.stderr
     assert product.try_pinnace("build", "-q", "-o", "-", str(context)).returncode == 1
+
+
+@pytest.mark.parametrize("how", ["reader goes", "command is killed"])
+def test_archive_that_nobody_reads_to_its_end_ends_the_build(
+    product: Product, context: Path, how: str
+) -> None:
+    (context / "Dockerfile").write_text("FROM tiny:v1\nRUN head -c 20000000 /dev/zero > /zeros\n")
+    product.pinnace("build", str(context))
+    before = len(find_errors(product.log))
+    words = [*PINNACE, "build", "-o", "-", str(context)]
+    with subprocess.Popen(words, env=product.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(1000)
+        if how == "reader goes":
+            process.stdout.close()
+        else:
+            process.kill()
+        error = process.stderr.read()
+        process.wait(20)
+    assert b"Traceback" not in error
+    assert process.returncode != 0
+    mounts = Path("/proc/self/mountinfo").read_text
+    end = time.monotonic() + 10
+    while f"{product.settings.home_path}/images/rootfs/build-" in mounts() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert f"{product.settings.home_path}/images/rootfs/build-" not in mounts()
+    assert find_errors(product.log)[before:] == []
 
 
 def test_layout_in_a_folder_is_one_that_skopeo_reads(product: Product, context: Path, tmp_path: Path) -> None:

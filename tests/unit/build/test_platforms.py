@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pinnace.base.errors import UserError
+from pinnace.build.emulation import check_runnable
 from pinnace.build.platforms import (
     Platform,
     fits,
@@ -72,3 +75,13 @@ def test_kernel_runs_what_a_handler_takes() -> None:
     assert is_emulated(arm64, [QEMU_AARCH64])
     assert not is_emulated(arm64, [QEMU_AARCH64.replace("enabled", "disabled")])
     assert not is_emulated(Platform("linux", "s390x"), [QEMU_AARCH64, "enabled\nextension .py\n"])
+
+
+def test_machine_is_asked_for_its_handlers(tmp_path: Path) -> None:
+    check_runnable("linux/amd64", "amd64", tmp_path)
+    check_runnable("linux/386", "amd64", tmp_path / "not mounted")
+    with pytest.raises(UserError, match="commands of linux/arm64 can't run on this machine"):
+        check_runnable("linux/arm64", "amd64", tmp_path / "not mounted")
+    (tmp_path / "register").write_bytes(b"\xff")
+    (tmp_path / "qemu-aarch64").write_text(QEMU_AARCH64)
+    check_runnable("linux/arm64", "amd64", tmp_path)

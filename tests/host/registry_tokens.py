@@ -48,7 +48,7 @@ def token_server(
             self._give({"scope": form.get("scope", [""])[0].split(" ")}, authorized=True)
 
         def _give(self, query: dict[str, list[str]], *, authorized: bool) -> None:
-            access = []
+            access: list[dict[str, object]] = []
             for scope in query.get("scope", []):
                 kind, name, actions = _split_scope(scope)
                 allowed = [

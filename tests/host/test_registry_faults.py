@@ -612,3 +612,17 @@ async def test_an_index_gives_the_platform_that_is_asked_for(
         await store.pull(registry.reference("team/app:all"), platform="linux/s390x")
     assert "no matching manifest for linux/s390x in the manifest list entries" in caught.value.message
     assert caught.value.hint == "there is one for: linux/arm/v6, linux/arm/v7"
+
+
+async def test_a_foreign_layer_that_the_registry_lacks_is_told_as_one(
+    registry: LyingRegistry, store: ImageStore
+) -> None:
+    image = put(registry)
+    document = json.loads(image.manifest)
+    document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    document["layers"][0]["urls"] = [f"http://{registry.host}/elsewhere"]
+    registry.put_manifest("team/app", "v1", json.dumps(document).encode())
+    registry.blobs.pop(list(image.blobs)[1])
+    error = await refusal(store, registry.reference("team/app:v1"))
+    assert "blob unknown" in error.message and "foreign layer" in error.hint
+    assert registry.asked("GET", "/elsewhere") == []

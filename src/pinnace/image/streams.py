@@ -31,7 +31,6 @@ from pinnace.oci.digest import Digest
 CHUNK = 1 << 20
 QUEUED_CHUNKS = 8
 WAIT_S = 0.2  # how long a thread waits on the other before it looks whether it was told to stop
-GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 XZ_MEMORY_BYTES = (
     80 << 20
@@ -355,20 +354,13 @@ def _put(
     raise _Stopped
 
 
-def open_packer(
-    compression: str, level: int | None = None
-) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
-    """Return (pack, finish) for "", "gzip" or "zstd". The same bytes and level always give the same result."""
-    if compression == "gzip" and level is None:
+def open_packer(compression: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+    """Return (pack, finish) for "", "gzip" or "zstd". The same bytes always give the same result."""
+    if compression == "gzip":
         blocks = GzipBlocks()
         return blocks.pack, blocks.finish
-    if compression == "gzip":
-        gzip = zlib_ng.compressobj(GZIP_LEVEL if level is None else level, zlib_ng.DEFLATED, 31)
-        return gzip.compress, gzip.flush
     if compression == "zstd":
-        zstd = zstandard.ZstdCompressor(
-            level=ZSTD_LEVEL if level is None else level, write_checksum=True
-        ).compressobj()
+        zstd = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compressobj()
         return zstd.compress, zstd.flush
     if compression:
         raise Bug(f"a layer can't be packed with {compression!r}")

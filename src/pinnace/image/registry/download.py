@@ -106,7 +106,12 @@ class Download:
         what = f"blob {self._blob.digest} of {self._name}"
         headers = {"Range": f"bytes={at}-"} if at else {}
         ok = (200, 206) if at else (200,)
-        answer = self._client.ask("GET", f"blobs/{self._blob.digest}", what=what, ok=ok, headers=headers)
+        try:
+            answer = self._client.ask("GET", f"blobs/{self._blob.digest}", what=what, ok=ok, headers=headers)
+        except Trouble as trouble:
+            if trouble.status == 404 and self._blob.urls:
+                trouble.error.hint = "it is a foreign layer, which the registry does not hold; other places are not asked for layers"
+            raise
         skip = self._check_head(answer, at, what)
         while data := answer.read(PIECE_BYTES):
             if self._stopped.is_set():

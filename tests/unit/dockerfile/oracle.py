@@ -117,6 +117,8 @@ def compare_values(text: str, theirs: Any) -> None:
             )
             continue
         is_json, values = values_of(instruction)
+        if isinstance(instruction, ast.Volume):  # BuildKit takes blanks away after parsing
+            row = (*row[:5], tuple(path.strip() for path in row[5]), *row[6:])
         if isinstance(instruction, ast.Copy | ast.Volume):
             is_json = row[4]  # ours doesn't keep in which form the paths were written
         assert (row[4] and _has_tail(instruction.text)) or (is_json, values) == (row[4], row[5]), instruction

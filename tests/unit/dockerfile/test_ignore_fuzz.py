@@ -88,7 +88,7 @@ TREE = [
 ]
 
 
-@settings(max_examples=300 * TIMES, deadline=None)
+@settings(max_examples=300 * TIMES, deadline=None, derandomize=TIMES == 1)
 @given(st.lists(line, min_size=1, max_size=5), st.sampled_from([*TREE, "a", "b/ab", "ab", "c/d/e/f"]))
 def test_path_is_hidden_as_plain_rules_say(lines: list[str], path: str) -> None:
     rules = parse_ignore("\n".join(lines))
@@ -104,7 +104,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@settings(max_examples=150 * TIMES, deadline=None)
+@settings(max_examples=150 * TIMES, deadline=None, derandomize=TIMES == 1)
 @given(st.lists(line, min_size=1, max_size=5))
 def test_walk_shows_exactly_what_is_not_hidden_and_the_folders_above_it(tree: Path, lines: list[str]) -> None:
     rules = parse_ignore("\n".join(lines))
@@ -114,7 +114,7 @@ def test_walk_shows_exactly_what_is_not_hidden_and_the_folders_above_it(tree: Pa
     assert {item.name for item in walk(str(tree), "", rules)} == visible | above
 
 
-@settings(max_examples=150 * TIMES, deadline=None)
+@settings(max_examples=150 * TIMES, deadline=None, derandomize=TIMES == 1)
 @given(st.text(alphabet="ab*?[]^-\\!/. #", max_size=12), st.text(alphabet="ab]^-\\/. ", max_size=8))
 def test_any_line_is_read_or_refused(text: str, path: str) -> None:
     try:

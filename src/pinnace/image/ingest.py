@@ -65,7 +65,6 @@ class Ingest:
                     size=result.size,
                     tar_size=result.tar_size,
                     entries=result.entries,
-                    own=False,
                 )
                 return await self._keep(path, layer, lease)
             await uninterrupted(os.unlink, recipe_of(tree))
@@ -145,7 +144,7 @@ class Ingest:
                 size=result.size,
                 tar_size=result.tar_size,
                 entries=result.entries,
-                own=False,
+                own=blob is None,
                 blob=blob,
             )
             return await self._keep(path, layer, lease)
@@ -177,12 +176,12 @@ class Ingest:
         lease: Lease | None = None,
         on_progress: OnProgress | None = None,
         newest_s: int | None = None,
-        below: Sequence[str] = (),
+        below: Sequence[str] | None = None,
         prepare: Callable[[Path], None] | None = None,
     ) -> Layer:
         """Make a layer of an overlay's upper directory, without a tar in between.
 
-        `below`: the trees below it, top first. `prepare` may still change the tree. With `move` the directory itself
+        `below`: the trees below it, top first, if known. `prepare` may still change the tree. With `move` the directory itself
         becomes the layer (nothing may be mounted on it any more), else a copy does.
         Files that are newer than `newest_s` (unix seconds) get that time.
         Raises: UserError for a file that no layer can hold, HostError.
@@ -194,7 +193,9 @@ class Ingest:
             else:
                 argv = ["cp", "-a", "--reflink=auto", "--", str(upper), str(path / TREE)]
                 await spawn.run(argv, timeout_s=COPY_TIMEOUT_S)
-            job = jobs.SealJob(tree=str(path / TREE), newest_s=newest_s, below=tuple(below))
+            job = jobs.SealJob(
+                tree=str(path / TREE), newest_s=newest_s, below=None if below is None else tuple(below)
+            )
             if prepare is not None:
                 await uninterrupted(prepare, path / TREE)
             facts = await self._workers.call(jobs.seal, job, on_progress)

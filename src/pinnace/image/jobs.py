@@ -109,19 +109,20 @@ def unpack_archive(job: UnpackJob, report: Report) -> UnpackResult:
 class SealJob(msgspec.Struct, frozen=True, kw_only=True):
     """Compute the diff id of `tree`; files newer than `newest_s` are given that time before.
 
-    `below`: the trees of the layers below, top first: a root that looks otherwise there is a change, and counts as an entry.
+    `below`: the trees of the layers below, top first, if they are known: a root that looks otherwise there is a change, and
+    counts as an entry.
     """
 
     tree: str
     newest_s: int | None = None
-    below: tuple[str, ...] = ()
+    below: tuple[str, ...] | None = None
 
 
 def seal(job: SealJob, report: Report) -> TreeFacts:
     """Do a `SealJob`. Raises: HostError, UserError."""
     if job.newest_s is not None:
         clamp_times(job.tree, job.newest_s)
-    changes_root = read_root(job.tree) != root_of(job.below)
+    changes_root = job.below is not None and read_root(job.tree) != root_of(job.below)
     if changes_root:
         mark_root(job.tree)
     outflow = Outflow()

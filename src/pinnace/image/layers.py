@@ -30,8 +30,9 @@ TREE = "diff"
 class Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One layer. Units: bytes; `size` is of the files' contents, `tar_size` of the uncompressed archive.
 
-    `own`: its archive follows from the tree. Otherwise it came from elsewhere. `blob` is its packed archive, if that is in the
-    store; `packed` is what it was packed to when it was last sent to a registry, which the store does not have.
+    `own`: its archive follows from the tree, and from the recipe beside it, if there is one. Otherwise it came from
+    elsewhere. `blob` is its packed archive, if that is in the store; `packed` is what it was packed to when it was last sent
+    to a registry, which the store does not have.
     """
 
     diff_id: Digest

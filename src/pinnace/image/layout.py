@@ -2,6 +2,7 @@
 
 blobs/sha256/<hex>       configurations, manifests, packed layers that came from elsewhere
 layers/<hex>/diff        a layer, unpacked: a lower directory of overlayfs
+layers/<hex>/recipe      how its archive is made of the tree, if that came from elsewhere (see `recipe`)
 layers/<hex>/layer.json  what is known of it; layers/<hex>/unsynced is there until it is surely on disk
 rootfs/<id>/             a container's root: plan.json, upper, work, merged
 ingest/<id>/             what is being made; trash/<id> what is being removed. Both are emptied at start

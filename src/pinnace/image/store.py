@@ -349,7 +349,7 @@ class ImageStore:
             move=move,
             lease=lease,
             on_progress=on_progress,
-            below=[str(self.layers.tree(layer)) for layer in reversed(below)],
+            below=[str(self.layers.tree(layer)) for layer in reversed(below)] or None,
             prepare=prepare,
         )
 

@@ -37,7 +37,9 @@ class NamedContexts:
         if not self.contexts:
             return None
         wanted = {name, name.lower(), _shorten(name)}
-        return next((one for one in self.contexts if one.name in wanted or _shorten(one.name) in wanted), None)
+        return next(
+            (one for one in self.contexts if one.name in wanted or _shorten(one.name) in wanted), None
+        )
 
 
 def _shorten(name: str) -> str:

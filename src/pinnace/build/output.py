@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import codecs
 
-WAITING_MAX = 2000  # characters: then a line that doesn't end is broken, so that nothing waits for it for long
+WAITING_MAX = (
+    2000  # characters: then a line that doesn't end is broken, so that nothing waits for it for long
+)
 
 
 class Joiner:

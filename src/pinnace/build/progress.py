@@ -141,5 +141,18 @@ class Stacked(msgspec.Struct, frozen=True, kw_only=True, tag="stacked", tag_fiel
     base: int
 
 
-News = PlanNews | StepNews | BaseNews | PushNews | Offered | Output | Warned | Explained | Built | Keyed | Listed | Stacked
+News = (
+    PlanNews
+    | StepNews
+    | BaseNews
+    | PushNews
+    | Offered
+    | Output
+    | Warned
+    | Explained
+    | Built
+    | Keyed
+    | Listed
+    | Stacked
+)
 Tell = Callable[[News], None]

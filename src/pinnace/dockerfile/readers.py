@@ -148,12 +148,12 @@ def _read_flags(source: Source, line: LogicalLine, words: list[str]) -> dict[str
         name, equals, value = word[2:].partition("=")
         if name not in known:
             among = f"{line.keyword} knows {', '.join('--' + k for k in known)}" if known else ""
-            hint = suggest(f"--{name}", [f"--{k}" for k in known]) or among or f"{line.keyword} takes no flags"
+            hint = (
+                suggest(f"--{name}", [f"--{k}" for k in known]) or among or f"{line.keyword} takes no flags"
+            )
             raise source.error(line.first, f"unknown flag: --{name}", hint, mark=f"--{name}")
         if name in flags and name not in REPEATED_FLAGS:
-            raise source.error(
-                line.first, f"duplicate flag specified: --{name}", "give it once", mark=word
-            )
+            raise source.error(line.first, f"duplicate flag specified: --{name}", "give it once", mark=word)
         if name in SWITCHES:
             value = value if equals else "true"
             if value.lower() not in ("true", "false"):
@@ -164,9 +164,7 @@ def _read_flags(source: Source, line: LogicalLine, words: list[str]) -> dict[str
                     mark=word,
                 )
         elif not equals:
-            raise source.error(
-                line.first, f"missing a value on flag: --{name}", f"--{name}=VALUE", mark=word
-            )
+            raise source.error(line.first, f"missing a value on flag: --{name}", f"--{name}=VALUE", mark=word)
         flags.setdefault(name, []).append(value)
     return flags
 
@@ -221,7 +219,9 @@ def _read_run(r: _Reading) -> Instruction:
         raise r.error(str(error), error.hint) from None
     network, security = r.flag("network") or "default", r.flag("security") or "sandbox"
     if network not in NETWORKS:
-        raise r.error(f'invalid network mode "{network}"', suggest(network, NETWORKS) or "default, none or host")
+        raise r.error(
+            f'invalid network mode "{network}"', suggest(network, NETWORKS) or "default, none or host"
+        )
     if security not in SECURITIES:
         raise r.error(f'security "{security}" is not valid', "sandbox or insecure")
     return Run(

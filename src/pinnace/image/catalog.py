@@ -146,7 +146,9 @@ class Catalog:
             return found
         # NAME@DIGEST: whatever tag stands before it, the digest decides
         for name in self._names.list():
-            fits = reference.digest in (name.digest, name.manifest, name.image_id) and not is_digest(name.reference)
+            fits = reference.digest in (name.digest, name.manifest, name.image_id) and not is_digest(
+                name.reference
+            )
             if fits and parse_reference(name.reference).name == reference.name:
                 return name
         return None

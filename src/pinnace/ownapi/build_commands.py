@@ -24,7 +24,9 @@ def read_run_options(body: dict[str, Any]) -> RunOptions:
     """Return what running them needs. Raises: UserError."""
     commands = body.get("commands", {})
     try:
-        secrets = {name: base64.b64decode(text, validate=True) for name, text in body.get("secrets", {}).items()}
+        secrets = {
+            name: base64.b64decode(text, validate=True) for name, text in body.get("secrets", {}).items()
+        }
     except (binascii.Error, AttributeError):
         raise UserError("secrets are base64 texts by id") from None
     check_secrets(secrets)

@@ -101,15 +101,27 @@ class Launch:
 
 async def launch(wanted: Launch) -> Process:
     """Start a process. Raises: OSError."""
-    loop = asyncio.get_running_loop()
-    starting = loop.run_in_executor(_threads, _start, wanted)
+    starting = asyncio.get_running_loop().create_task(_launch(wanted), name="base/launch")
     try:
-        child = await asyncio.shield(starting)
+        return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        await asyncio.wait([starting])
+        await asyncio.wait([starting])  # a start can't be broken off halfway: its pipes would stay
         if starting.exception() is None:
-            await loop.run_in_executor(_threads, _discard, starting.result())
+            await discard(starting.result())
         raise
+
+
+async def discard(process: Process) -> None:
+    """Kill a process, with its session if it leads one, reap it, and close its pipes."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process._transport.close()  # type: ignore[attr-defined]  # kills it, too
+    await process.wait()
+
+
+async def _launch(wanted: Launch) -> Process:
+    loop = asyncio.get_running_loop()
+    child = await loop.run_in_executor(_threads, _start, wanted)
     for end in child.ends:
         end.hand_over(loop)
     protocol = SubprocessStreamProtocol(limit=STREAM_LIMIT_BYTES, loop=loop)
@@ -161,15 +173,6 @@ def _reap(child: Child) -> int:
     else:
         child.returncode = os.waitstatus_to_exitcode(status)
     return child.returncode
-
-
-def _discard(child: Child) -> None:
-    """End a child that nobody waits for any more."""
-    for end in child.ends:
-        end.close()
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child.pid, signal.SIGKILL)
-    _reap(child)
 
 
 # --- in the thread -------------------------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import asyncio
 import os
 import shlex
 import shutil
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinnace.base.children import Launch, launch
+from pinnace.base.children import Launch, discard, launch
 from pinnace.base.errors import HostError
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -104,10 +103,10 @@ async def run(
     try:
         stdout, stderr = await asyncio.wait_for(process.communicate(stdin or None), timeout_s)
     except TimeoutError:
-        await _kill_session(process)
+        await discard(process)
         raise HostError(f"{shlex.join(argv)} did not end within {timeout_s:g} s", argv=argv) from None
     except asyncio.CancelledError:
-        await _kill_session(process)
+        await discard(process)
         raise
     assert process.returncode is not None
     completed = Completed(tuple(argv), process.returncode, stdout, stderr, time.monotonic() - began)
@@ -128,11 +127,3 @@ def failure(completed: Completed) -> HostError:
         stderr=said,
         returncode=completed.returncode,
     )
-
-
-async def _kill_session(process: asyncio.subprocess.Process) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    await process.wait()

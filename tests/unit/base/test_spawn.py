@@ -1,10 +1,12 @@
 """Child processes: what they wrote, how they ended, and that a command that hangs is killed with its children."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +127,34 @@ def test_descriptors_of_others_are_never_closed_under_the_daemons_loop() -> None
         for thread in threads:
             thread.join()
     assert lost == []
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_start_that_is_cancelled_at_any_moment_leaves_nothing(loop: str) -> None:
+    factory = asyncio.new_event_loop if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
+
+    def count() -> int:
+        kinds = ("pipe:", "anon_inode:[pidfd]")
+        names = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+        return sum(os.readlink(name).startswith(kinds) for name in names if os.path.islink(name))
+
+    async def cancel_many() -> None:
+        await run(["true"])
+        before = count()
+        for moment in range(40):
+            running = asyncio.ensure_future(run(["sleep", "60"], stdin=b"x"))
+            await asyncio.sleep(moment * 0.0002)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        for _ in range(200):
+            if count() <= before:
+                break
+            await asyncio.sleep(0.01)
+        assert count() <= before
+        lists = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+        names = [Path(f"/proc/{pid}/comm").read_text() for children in lists for pid in children]
+        assert "sleep\n" not in names
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(cancel_many())

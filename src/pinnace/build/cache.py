@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class BuildCache:
         self._digests: dict[str, str] = {}
         self._unsaved: set[str] = set()
         self._new_digests = False
+        # Builds that end together write the same files; and what is forgotten meanwhile must not be written again.
+        self._writing = asyncio.Lock()
 
     async def load(self) -> None:
         """Read what is there; what can't be read is no cache, and goes."""
@@ -73,7 +76,8 @@ class BuildCache:
             seconds=seconds,
         )
         self._entries[key] = entry
-        await asyncio.to_thread(_write, self._folder, f"{key}.json", msgspec.json.encode(entry))
+        async with self._writing:
+            await asyncio.to_thread(_write, self._folder, f"{key}.json", msgspec.json.encode(entry))
         return entry
 
     def find_digest(self, key: str) -> str | None:
@@ -102,28 +106,31 @@ class BuildCache:
         for key in old:
             del self._entries[key]
         self._unsaved.difference_update(old)
-        await asyncio.to_thread(_remove, self._folder, old)
+        async with self._writing:
+            await asyncio.to_thread(_remove, self._folder, old)
         return len(old)
 
     async def forget(self, keys: Iterable[str]) -> None:
         """Forget entries."""
         known = [key for key in keys if self._entries.pop(key, None) is not None]
         self._unsaved.difference_update(known)
-        await asyncio.to_thread(_remove, self._folder, known)
+        async with self._writing:
+            await asyncio.to_thread(_remove, self._folder, known)
 
     async def save(self) -> None:
         """Write when entries were last used, and new digests; called when a build ends."""
-        files = {
-            f"{key}.json": msgspec.json.encode(self._entries[key])
-            for key in self._unsaved
-            if key in self._entries
-        }
-        self._unsaved.clear()
-        if self._new_digests:
-            self._new_digests = False
-            files[DIGESTS_FILE] = msgspec.json.encode(self._digests)
-        for name, data in files.items():
-            await asyncio.to_thread(_write, self._folder, name, data)
+        async with self._writing:
+            files = {
+                f"{key}.json": msgspec.json.encode(self._entries[key])
+                for key in self._unsaved
+                if key in self._entries
+            }
+            self._unsaved.clear()
+            if self._new_digests:
+                self._new_digests = False
+                files[DIGESTS_FILE] = msgspec.json.encode(self._digests)
+            for name, data in files.items():
+                await asyncio.to_thread(_write, self._folder, name, data)
 
 
 def _load(folder: Path) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -147,7 +154,8 @@ def _load(folder: Path) -> tuple[dict[str, Entry], dict[str, str]]:
 
 
 def _write(folder: Path, name: str, data: bytes) -> None:
-    temporary = folder / f".{name}.tmp"
+    # a name of its own: the thread of a build that was cancelled may still be writing the same file
+    temporary = folder / f".{name}.{threading.get_native_id()}.tmp"
     temporary.write_bytes(data)
     os.replace(temporary, folder / name)
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import threading
 from pathlib import Path
+
+import pytest
 
 from pinnace.base.clock import FrozenClock
 from pinnace.build.cache import BuildCache
@@ -87,3 +93,25 @@ async def test_digests_of_layers_files_are_remembered(tmp_path: Path) -> None:
     assert cache.find_digest("k") == "d"
     await cache.save()
     assert (await store.open()).find_digest("k") == "d"
+
+
+async def test_builds_that_end_together_write_the_same_entries_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = await Store(tmp_path).open()
+    await cache.remember("k", LAYER, "RUN x", 1)
+    both = threading.Barrier(2, timeout=0.5)
+    replace = os.replace
+
+    def replace_beside_another(source: Path, target: Path) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()  # as late as two writers can meet: each has written its file
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_beside_another)
+    cache.find("k")
+    first = asyncio.create_task(cache.save())
+    await asyncio.sleep(0)
+    cache.find("k")
+    await asyncio.gather(first, cache.save())
+    assert [path.name for path in tmp_path.iterdir()] == ["k.json"]

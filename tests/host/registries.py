@@ -19,6 +19,7 @@ import hashlib
 import http.client
 import io
 import json
+import random
 import shutil
 import socket
 import ssl
@@ -41,7 +42,7 @@ from tests.host.registry_tokens import token_server
 
 USER, PASSWORD = "ada", "open-sesame"
 HTPASSWD = "ada:$2y$05$abcdefghijklmnopqrstuutXu9KzOt.1yBoZUeFWoT/914/JfszCO\n"
-START_S = 10.0
+START_S = 30.0
 QUICK = Patience(connect_s=5, stall_s=2, tries=4, first_delay_s=0.05, most_delay_s=0.2)
 
 needs_registry = pytest.mark.skipif(
@@ -244,10 +245,12 @@ def _wait(
 
 
 def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody has now, and that the kernel gives to no connection before the caller listens on it."""
+    while True:
+        port = random.randrange(20_000, 29_000)  # below ip_local_port_range and the ports of nodes
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 # --- images by hand ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -88,7 +88,9 @@ RUN --mount=type=cache,from=seed,source=/s/in,target=/c,ro ls /c; touch /c/h 2>/
     ]
 
 
-SLOW = "RUN --mount=type=cache,target=/c,sharing={} ls /c; touch /c/{}; sleep 0.6; ls /c; rm /c/{}"
+USE = "RUN --mount=type=cache,target=/c,sharing={} touch /c/{}; {}"
+SLOW = "sleep 0.6; ls /c; rm /c/*"
+MEET = "for i in $(seq 100); do test $(ls /c | wc -l) = 2 && break; sleep 0.1; done; ls /c"  # however late one begins
 
 
 @pytest.mark.parametrize(("sharing", "folders"), [("shared", 1), ("private", 2), ("locked", 1)])
@@ -97,7 +99,8 @@ async def test_two_builds_that_use_one_cache(world: BuildWorld, sharing: str, fo
 
     async def one(name: str) -> set[str]:
         told = Told()
-        text = f"FROM busybox:v1\n{SLOW.format(sharing, name, name)}\n"
+        line = USE.format(sharing, name, MEET if sharing == "shared" else SLOW)
+        text = f"FROM busybox:v1\n{line}\n"
         await world.build(text, told=told, name=f"{name}:v1", file=f"Dockerfile.{name}")
         return set(told.output.split()) - {name}
 
@@ -121,16 +124,22 @@ async def test_locked_caches_wait_for_nobody_who_waits_for_them(world: BuildWorl
 
 async def test_cache_of_a_build_that_is_ended_stays_whole_and_free(world: BuildWorld) -> None:
     told = Told()
-    body = "RUN --mount=type=cache,target=/c,sharing=locked echo x > /c/f; echo up; sleep 30"
-    build = asyncio.create_task(run(world, body))
-    await _until_mounted(world)
-    await asyncio.sleep(0.3)
+    body = (
+        "FROM busybox:v1\nRUN --mount=type=cache,target=/c,sharing=locked echo x > /c/f; echo up; sleep 30\n"
+    )
+    build = asyncio.create_task(world.build(body, told=told))
+    await _until(lambda: told.output == "up\n")
     build.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await build
     assert world.leftovers() == []
     assert await run(world, "RUN --mount=type=cache,target=/c,sharing=locked cat /c/f") == "x\n"
-    assert told.output == ""
+
+
+async def _until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 (a command has no event)
+            await asyncio.sleep(0.02)
 
 
 async def _until_mounted(world: BuildWorld) -> None:
@@ -267,11 +276,7 @@ async def test_secret_is_nowhere_on_disk_and_in_no_news(world: BuildWorld) -> No
         "wc -c < /run/secrets/token; echo ${#TOKEN} > /up; sleep 1\n"
     )
     build = asyncio.create_task(world.build(body, told=told, run=RunOptions(secrets={"token": SECRET})))
-    for _ in range(200):
-        if told.output:
-            break
-        await asyncio.sleep(0.02)
-    assert "21" in told.output
+    await _until(lambda: "21" in told.output)
     during = _files_with(world.instance.home, SECRET)
     assert during == [], "while the command runs"
     await build
@@ -367,13 +372,12 @@ RUN --mount=type=ssh,id=none echo $SSH_AUTH_SOCK; ls /run/buildkit 2>/dev/null |
 """
     async with Agent(world.instance.root / "agent.sock") as agent:
         told = await run(world, body, run=RunOptions(ssh={"default": str(agent.path)}))
-        await asyncio.sleep(0)
+        await _until(lambda: b"from root" in agent.heard and b"from app" in agent.heard)
     assert told.split() == [
         *("/run/buildkit/ssh_agent.0", "600", "0", "/dev/log", "600", "1000", "0"),
         *("/run/buildkit/ssh_agent.0", "gone"),
     ]
-    heard = agent.heard.decode()
-    assert "from root" in heard and "from app" in heard and "from nobody" not in heard
+    assert b"from nobody" not in agent.heard
     assert world.layers()[1:] == []
 
 

@@ -22,6 +22,7 @@ from pinnace.build.remote.download import DownloadJob, download
 from pinnace.build.run_options import RunOptions
 from tests.host.build_world import BuildWorld, Told
 from tests.host.conftest import Instance
+from tests.host.registries import free_port
 from tests.host.web import GIT_HTTP_BACKEND, Page, Repository, Web, serving
 
 MODIFIED, MODIFIED_S = "Wed, 21 Oct 2015 07:28:00 GMT", 1445412480
@@ -539,9 +540,7 @@ async def test_missing_git_is_told_with_what_to_install(
 
 @contextlib.contextmanager
 def free_git_daemon(folder: Path) -> Iterator[int]:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     daemon = subprocess.Popen(
         [
             "/usr/lib/git-core/git-daemon",

@@ -362,7 +362,7 @@ async def test_failure_in_one_stage_ends_the_others(world: BuildWorld) -> None:
             "FROM busybox:v1 AS a\nRUN sleep 60\nFROM busybox:v1 AS b\nRUN sleep 0.2; exit 5\n"
             "FROM busybox:v1\nCOPY --from=a /x /\nCOPY --from=b /x /\n"
         )
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.short

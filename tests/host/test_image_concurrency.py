@@ -22,7 +22,7 @@ from pinnace.image.store import ImageStore
 from pinnace.image.views import Image
 from tests.host.test_image_archives import old_archive, stream, tar_of
 
-SECONDS = 4.0
+SECONDS, MOST_S = 3.0, 60.0
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ async def test_nothing_that_has_a_name_loses_a_layer(store: ImageStore, tmp_path
     done = dict.fromkeys(("load", "build", "tag", "rmi", "prune"), 0)
 
     def going() -> bool:
-        return time.monotonic() < until
+        now = time.monotonic()
+        return now < until or (now < until + MOST_S and min(done.values()) < 2)
 
     async def load(worker: int) -> None:
         while going():

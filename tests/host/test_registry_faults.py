@@ -29,7 +29,8 @@ from pinnace.oci.credentials import Credential
 from tests.host.lying_registry import ALWAYS, Lie, LyingRegistry, lying_registry
 from tests.host.registries import QUICK, HandMade, basic, make_image, make_index, tar_of
 
-SETTINGS = RegistrySettings(cert_dirs=(), patience=replace(QUICK, stall_s=0.5))
+SETTINGS = RegistrySettings(cert_dirs=(), patience=replace(QUICK, stall_s=10))  # nothing stalls by chance
+HASTY = replace(SETTINGS, patience=replace(QUICK, stall_s=0.5))
 NOISE = os.urandom(3_000_000)
 
 
@@ -48,6 +49,13 @@ def other() -> Iterator[LyingRegistry]:
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[ImageStore]:
     async for one in make_store(tmp_path / "store", SETTINGS):
+        yield one
+
+
+@pytest.fixture
+async def hasty(tmp_path: Path) -> AsyncIterator[ImageStore]:
+    """A store that waits half a second for a registry that says nothing."""
+    async for one in make_store(tmp_path / "store", HASTY):
         yield one
 
 
@@ -132,11 +140,11 @@ async def test_many_breaks_are_no_failure_as_long_as_bytes_come(
     assert (await store.pull(registry.reference("team/app:v1"))).digest == image.digest
 
 
-async def test_a_stall_ends_after_its_time_and_is_mended(registry: LyingRegistry, store: ImageStore) -> None:
+async def test_a_stall_ends_after_its_time_and_is_mended(registry: LyingRegistry, hasty: ImageStore) -> None:
     image = put(registry)
     registry.lie(Lie("GET", list(image.blobs)[1], stall_after=100_000))
     news: list[LayerNews] = []
-    await store.pull(registry.reference("team/app:v1"), on_news=news.append)
+    await hasty.pull(registry.reference("team/app:v1"), on_news=news.append)
     said = [one.text for one in news if one.state == "retrying"]
     assert said and f"{registry.host} says nothing for 0.5 s" in said[0]
 
@@ -161,10 +169,10 @@ async def test_the_registry_says_when_to_come_again(registry: LyingRegistry, sto
 # --- what can't be mended ---------------------------------------------------------------------------------------------
 
 
-async def test_a_stall_without_end_is_an_error(registry: LyingRegistry, store: ImageStore) -> None:
+async def test_a_stall_without_end_is_an_error(registry: LyingRegistry, hasty: ImageStore) -> None:
     image = put(registry)
     registry.lie(Lie("GET", list(image.blobs)[1], stall_after=0, times=ALWAYS))
-    error = await refusal(store, registry.reference("team/app:v1"))
+    error = await refusal(hasty, registry.reference("team/app:v1"))
     assert isinstance(error, ApiError) and error.reason is Reason.SERVICE_UNAVAILABLE
     assert "says nothing for 0.5 s (i/o timeout)" in error.message
 
@@ -453,14 +461,14 @@ async def test_two_pulls_of_one_layer_download_it_once(registry: LyingRegistry, 
 
 
 async def test_when_one_of_two_is_cancelled_the_other_gets_the_layer(
-    registry: LyingRegistry, store: ImageStore
+    registry: LyingRegistry, hasty: ImageStore
 ) -> None:
     image = put(registry)
     blob = list(image.blobs)[1]
     registry.lie(Lie("GET", blob, stall_after=1000))  # gives time to cancel
-    first = asyncio.ensure_future(store.pull(registry.reference("team/app:v1")))
+    first = asyncio.ensure_future(hasty.pull(registry.reference("team/app:v1")))
     await until(lambda: registry.asked("GET", blob))
-    second = asyncio.ensure_future(store.pull(registry.reference("team/app:v1")))
+    second = asyncio.ensure_future(hasty.pull(registry.reference("team/app:v1")))
     await until(lambda: len(registry.asked("HEAD", "manifests")) == 2)
     await asyncio.sleep(0.1)
     first.cancel()
@@ -494,18 +502,18 @@ async def test_what_came_whole_before_a_failure_need_not_come_again(
 
 
 async def test_a_prune_in_the_middle_of_a_pull_takes_nothing_that_it_needs(
-    registry: LyingRegistry, store: ImageStore
+    registry: LyingRegistry, hasty: ImageStore
 ) -> None:
     image = put(registry, layers=3)
     registry.lie(Lie("GET", list(image.blobs)[3], stall_after=1000))
-    pull = asyncio.ensure_future(store.pull(registry.reference("team/app:v1")))
+    pull = asyncio.ensure_future(hasty.pull(registry.reference("team/app:v1")))
     while not pull.done():
-        await store.prune()
+        await hasty.prune()
         await asyncio.sleep(0.01)
-    names = store.catalog.layers((await pull).image.config)
+    names = hasty.catalog.layers((await pull).image.config)
     assert len(names) == 3
-    await store.prune()
-    assert [(store.layers.tree(layer) / "data").stat().st_size for layer in names] == [len(NOISE)] * 3
+    await hasty.prune()
+    assert [(hasty.layers.tree(layer) / "data").stat().st_size for layer in names] == [len(NOISE)] * 3
 
 
 async def test_pulls_removals_and_prunes_at_once_never_lose_a_layer(

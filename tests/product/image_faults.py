@@ -112,7 +112,9 @@ class Client:
         """Wait until it has said something."""
         end = time.monotonic() + WAIT_S * PATIENCE
         while words.encode() not in self.said:
-            assert self.process.poll() is None, f"it ended: {self.said.decode(errors='replace')}"
+            if self.process.poll() is not None:
+                self._reader.join(5)  # it may have said it last
+                assert words.encode() in self.said, f"it ended: {self.said.decode(errors='replace')}"
             assert time.monotonic() < end, f"never said {words!r}: {self.said.decode(errors='replace')}"
             time.sleep(0.005)
 

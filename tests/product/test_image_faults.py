@@ -120,11 +120,13 @@ def test_a_disk_that_fills_while_a_step_becomes_a_layer(small: Product, tmp_path
 
     def fill() -> None:
         with filler.open("wb", buffering=0) as file:
+            size = MIB
             while not ended.is_set():
                 try:
-                    while file.write(b"x" * 4096):
+                    while file.write(b"x" * size):
                         pass
                 except OSError:
+                    size = 4096  # and whatever is given back is taken at once
                     time.sleep(0.0005)
 
     thread = threading.Thread(target=fill)
@@ -187,7 +189,7 @@ class Step:
 
 
 SILENT = "SILENT"  # the port of the server that never answers; as a marker: that it was called
-MANY = "for i in $(seq 800); do echo $i > /srv-$i; done; echo made"
+MANY = "for i in $(seq 800); do echo $i > /srv-$i; done; echo made; true"
 STEPS = {
     "RUN": Step("FROM tiny:v1\nRUN echo started; sleep 100", "started\n"),
     "RUN that ignores signals": Step(

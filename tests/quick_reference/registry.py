@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.host.registries import free_port
 
 READY_S = 20.0
 
@@ -25,8 +26,7 @@ http:
 @contextmanager
 def serve_registry(storage: Path) -> Iterator[int]:
     """Run a registry over a storage; yields its port on 127.0.0.1."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as name:
         config = Path(name) / "config.yml"
         config.write_text(CONFIG.format(storage=storage, port=port))

@@ -22,7 +22,7 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     for parent in (folder, tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)  # the helper is another user's program here
+        parent.chmod(parent.stat().st_mode | 0o055)  # the helper is another user's program here
     program = folder / "docker-credential-test"
     program.write_text(HELPER.format())
     program.chmod(0o755)

@@ -19,6 +19,8 @@ if [ -n "$missing" ]; then
   apt-get update -qq
   # shellcheck disable=SC2086
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  # The tests start a registry themselves: the one that the package starts would only take port 5000.
+  case "$missing" in *docker-registry*) systemctl disable --now docker-registry >/dev/null 2>&1 || true ;; esac
 fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"

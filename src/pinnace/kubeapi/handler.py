@@ -33,6 +33,8 @@ Mount = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 METRICS_GROUP = "metrics.k8s.io"
 
+CLIENT_GONE = 499  # Source: nginx, ngx_http_request.h, NGX_HTTP_CLIENT_CLOSED_REQUEST
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # (method, names one object) → the verb and who serves it.
@@ -65,7 +67,10 @@ class Handler:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a Status
-            response = answer_error(to_api_error(error), warnings)
+            if isinstance(error, ConnectionError) and _is_gone(request):
+                response = web.Response(status=CLIENT_GONE)  # which nobody gets
+            else:
+                response = answer_error(to_api_error(error), warnings)
         method = request.method if request.method in _METHODS else "OTHER"
         self._counts[method, response.status] += 1
         return response
@@ -89,6 +94,10 @@ class Handler:
         if response is None:
             raise not_found()
         return response
+
+
+def _is_gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def find_server(call: Call) -> Serve:

@@ -118,3 +118,25 @@ async def test_the_old_openapi_is_there_and_empty(kube: Kube) -> None:
 async def test_a_client_that_waits_for_continue_is_told_to(kube: Kube) -> None:
     async with kube.session.post(f"http://kube{PODS}", json=pod(), expect100=True) as response:
         assert response.status == 201
+
+
+async def test_a_client_that_goes_away_before_its_answer_begins_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def begin(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        return response
+
+    serving = KubeServer(
+        Api(MemoryStore(), SystemClock(), Chance(1)), World(), mounts={"/pinnace/v1/": begin}
+    )
+    await serving.serve_unix(tmp_path / "kube.sock")
+    connector = aiohttp.UnixConnector(str(tmp_path / "kube.sock"))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.get("http://kube/pinnace/v1/build")
+    await serving.close()
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []

@@ -36,6 +36,7 @@ def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
 
     async def build(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
         body = await read_json(request)
+        check_text(body)
         wanted = replace(_read_request(body), keyring=chain(read_keyring(body), owner))
         lines = JsonLines(request)
         await lines.start()
@@ -60,6 +61,7 @@ def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
             await lines.write(last)
         finally:
             sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)  # a client that has gone is told of nowhere
         return await lines.end()
 
     async def prune(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:
@@ -103,6 +105,29 @@ def _read_bounds(body: dict[str, Any]) -> Bounds:
         return msgspec.convert(body, Bounds)
     except msgspec.ValidationError as error:
         raise UserError(f"what is to be forgotten can't be understood: {error}") from error
+
+
+def check_text(value: object, where: str = "") -> None:
+    """Refuse what no text can hold: bytes of a command line that are not UTF-8. Raises: UserError, with no value in it."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            check_text(name, where)
+            check_text(one, f"{where} {name}".lstrip())
+    elif isinstance(value, list):
+        for one in value:
+            check_text(one, where)
+    elif isinstance(value, str) and not _is_utf8(value):
+        raise UserError(
+            f"{where}: this is not UTF-8", "write it in UTF-8; give a file or folder another name"
+        )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_request(body: dict[str, Any]) -> BuildRequest:

@@ -58,6 +58,7 @@ class Api:
         self.clock = clock
         self.chance = chance
         self.settings = settings
+        self._event_stamp = 0
         self._reader = Reader(store, settings.cache_size)
         self._addresses = Addresses(settings, chance)
         self._writer = Writer(store, self._reader, World(self._reader, clock, chance), self._addresses)
@@ -354,7 +355,7 @@ class Api:
             message,
             component=component,
             host=host,
-            unique=self.chance.hex(16),
+            unique=self._next_event_name(now),
             now=now,
         )
         try:
@@ -362,6 +363,11 @@ class Api:
         except PinnaceError as error:
             log.warning("event %s of %s not recorded: %s", reason, event.metadata.name, error)
             return None
+
+    def _next_event_name(self, now: float) -> str:
+        """Return the time in nanoseconds, in hexadecimal digits: lists are in order of names, so in that of occurrence."""
+        self._event_stamp = max(self._event_stamp + 1, int(now * 1e9))
+        return f"{self._event_stamp:016x}"
 
     async def _count_or_create(self, event: Event, now: float) -> Event:
         about = event.involved_object

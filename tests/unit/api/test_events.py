@@ -29,6 +29,15 @@ async def test_an_event_is_about_its_object() -> None:
     assert api.list(EVENT, fields={"involvedObject.name": "other"}) == ()
 
 
+async def test_events_are_listed_in_the_order_in_which_they_occurred() -> None:
+    api, _ = await make_api()
+    about = await api.create(pod())
+    reasons = ["Scheduled", "Pulling", "Pulled", "Created", "Started"]
+    for reason in reasons:  # all within one second, as far as their times tell
+        await api.record_event(about, "Normal", reason, reason, component="kubelet")
+    assert [event.reason for event in api.list(EVENT)] == reasons
+
+
 async def test_equal_events_are_counted() -> None:
     api, clock = await make_api()
     about = await api.create(pod())

@@ -58,6 +58,11 @@ def advise(row: Row, seen: Seen) -> str:
 
 def _missing_command(seen: Seen, found: str) -> str:
     command = found.rpartition("/")[2]
+    if found == "/bin/sh":
+        return (
+            "the image has no shell, as FROM scratch has none: RUN needs one, unless it is a list of a program that is there, "
+            'RUN ["/program", "argument"]'
+        )
     if "/" in found and not how_to_get(command, seen.system):
         return (
             f"{found} is not there, or what its first line names is not, or that line ends in CR LF; "
@@ -285,6 +290,11 @@ HINTS: tuple[Row, ...] = (
     Row(
         r"[Rr]ead-only file system",
         "it is mounted read-only: RUN --mount=…,rw for what the command must write to",
+    ),
+    Row(
+        r"/run/secrets/([\w.-]+)['’\"]?: No such file or directory|No such file or directory: '/run/secrets/([\w.-]+)'",
+        "no secret was given: RUN --mount=type=secret,id={} in the Dockerfile, and pinnace build --secret id={},src=FILE; "
+        "with required in the mount its lack is an error",
     ),
     # --- by the code alone
     Row(r"", "it was killed (SIGKILL): was memory short? see dmesg", (137,)),

@@ -65,7 +65,8 @@ def _show_built(built: dict[str, Any], *, is_quiet: bool, has_weights: bool) -> 
         print(built["image"])
         return
     for stage in () if has_weights else built["stages"]:
-        say(f"stage {stage['name']}: {render_size(stage['size'])} in {stage['layers']} layers")
+        layers = "1 layer" if stage["layers"] == 1 else f"{stage['layers']} layers"
+        say(f"stage {stage['name']}: {render_size(stage['size'])} in {layers}")
     unnamed = "without a name" if built.get("is_stored", True) else "not kept as an image"
     named = ", ".join(built["names"]) or unnamed
     seconds = f"{built['seconds']:.1f}s"

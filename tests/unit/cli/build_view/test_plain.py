@@ -84,6 +84,11 @@ def test_cached_step_and_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_stage_of_one_layer_is_told_in_the_singular(capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = shown(capsys, {**BUILT, "stages": [{"name": "a", "size": 1, "layers": 1}]})
+    assert err.splitlines()[0] == "stage a: 1B in 1 layer"
+
+
 def test_quiet_says_the_id_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, step("running"), output("x\n"), step("done"), BUILT, mode="quiet") == (
         "sha256:1\n",

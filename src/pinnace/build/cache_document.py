@@ -25,6 +25,7 @@ BUILDKIT_CONFIG_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 FORM = 1
 STEPS_MAX = 20_000
 KEY_CHARACTERS = 64
+TIME_MAX = 253402300799.0  # the last second of the year 9999: what is later can't be written into an image
 
 Mode = Literal["min", "max"]
 
@@ -121,6 +122,8 @@ def parse_document(data: bytes | msgspec.Raw, blobs: int, where: str) -> CacheDo
     for step in document.steps:
         if not 0 <= step.layer < len(document.layers) or len(step.key) != KEY_CHARACTERS:
             raise UserError(f"{where} has a step that makes no sense: {step.key[:80]!r}")
+        if not (0 <= step.created <= TIME_MAX and 0 <= step.seconds <= TIME_MAX):
+            raise UserError(f"{where} has a step that was done at no time there is: {step.created}")
     return document
 
 

@@ -101,5 +101,5 @@ def _read_ignore(request: BuildRequest) -> tuple[str, str]:
         if not request.source.is_folder and path.is_relative_to(request.context):
             path = Path(resolve_inside(str(request.context), str(path.relative_to(request.context))))
         if path.is_file():
-            return path.name, path.read_text(encoding="utf-8", errors="surrogateescape")
+            return path.name, decode_source(path.read_bytes(), path.name, "the ignore file")
     return IGNORE_FILE, ""

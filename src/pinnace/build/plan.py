@@ -255,6 +255,15 @@ class _Planner:
             self.plan_stage(found)
             return found.index, "", ""
         named = self._options.contexts.find(name)
+        if (
+            named is None and name.isdecimal()
+        ):  # Source: BuildKit, dockerfile2llb: a number is a stage, never an image
+            count = len(self._file.stages)
+            raise self.source.error(
+                line,
+                f"--from={name}: there is no stage {name}",
+                f"stages are counted from 0; there are {count}",
+            )
         if named is not None and named.is_folder:
             return -1, "", named.name
         name = name if named is None else named.image

@@ -7,6 +7,7 @@ nothing that prints these values.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -66,7 +67,20 @@ def _read_host(text: str) -> tuple[str, str]:
     name, found, address = text.partition(mark)
     if not name or not found or not address:
         raise UserError(f"bad format for add-host: {text!r}", "--add-host NAME:IP, or NAME:host-gateway")
-    return name, address.removeprefix("[").removesuffix("]")
+    address = address.removeprefix("[").removesuffix("]")
+    if address != HOST_GATEWAY and not _is_ip(address):
+        raise UserError(
+            f"invalid IP address in add-host: {address!r}", "--add-host NAME:IP, or NAME:host-gateway"
+        )
+    return name, address
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_secrets(secrets: Mapping[str, bytes]) -> None:

@@ -35,6 +35,7 @@ DEFAULT_SHELL = ("/bin/sh", "-c")
 SCRIPT_FOLDER = "/dev/pipes"  # where a here-document that is a script of its own is put for its RUN
 # Source: Dockerfile reference, "BuildKit built-in build args".
 HOSTNAME_ARG, NAMESPACE_ARG = "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS"
+RETRIES_MAX = 2**31 - 1  # Source: BuildKit, instructions/parse.go, parseHealthcheck
 EXPANSION_HINT = "quote a lone $ or quote with the escape, or give the variable a value"
 
 
@@ -228,6 +229,10 @@ class StageReader:
             steps.Inline(name=h.name, data=self._heredoc_data(h.data, i) if h.expand else h.data)
             for h in i.inline
         )
+        for one in inline:
+            if "/" in one.name or one.name in (".", ".."):
+                hint = "the word after << is the file's name: EOF, or the name that it gets in a folder"
+                raise error(i.line, f"a here-document can't be a file named {one.name!r}", hint)
         target = self._target(self._expand(i.target, i))
         if len(sources) + len(inline) > 1 and not target.endswith("/"):
             raise error(
@@ -377,6 +382,8 @@ def render_env(values: Mapping[str, str]) -> tuple[str, ...]:
 def _retries(text: str) -> int:
     if text and not text.isdecimal():
         raise ValueError(f"--retries={text} is not a number from 0 on")
+    if int(text or 0) > RETRIES_MAX:
+        raise ValueError(f"--retries={text} is more than {RETRIES_MAX}")
     return int(text or 0)
 
 

@@ -58,14 +58,14 @@ class Source:
         return "\n".join(shown)
 
 
-def decode_source(data: bytes, name: str) -> str:
-    """Return a Dockerfile's text. Bytes that are no UTF-8 may stand in comments only, where they become U+FFFD.
+def decode_source(data: bytes, name: str, what: str = "dockerfile") -> str:
+    """Return a file's text; `what` it is, for errors. Bytes that are no UTF-8 may stand in comments only, where they become U+FFFD.
 
     Raises: UserError, on the line.
     """
     for mark, encoding in _OTHER_MARKS:
         if data.startswith(mark):
-            raise UserError(f"failed to read dockerfile: {name} is encoded in {encoding}", "save it as UTF-8")
+            raise UserError(f"failed to read {what}: {name} is encoded in {encoding}", "save it as UTF-8")
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -77,9 +77,7 @@ def decode_source(data: bytes, name: str) -> str:
             lines[number - 1] = _SURROGATES.sub("\ufffd", line)
             if not line.lstrip().startswith("#"):
                 where = f"{name}:{number}: {lines[number - 1].strip()}"
-                raise UserError(
-                    "failed to read dockerfile: this line is not UTF-8", "save it as UTF-8", where
-                )
+                raise UserError(f"failed to read {what}: this line is not UTF-8", "save it as UTF-8", where)
     return "\n".join(lines)
 
 
@@ -90,6 +88,7 @@ def split_physical(text: str) -> list[str]:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return a hint naming the nearest of `known`, or listing nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """Return a hint naming the nearest other one of `known`; "" when there is none."""
+    others = [name for name in known if name != word]
+    near = difflib.get_close_matches(word, others, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else ""

@@ -41,6 +41,8 @@ async def fed_pipe(path: Path, data: AsyncIterable[bytes]) -> AsyncIterator[str]
             # a thread may wait for the pipe to be opened, or for room in it
             os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
             await asyncio.gather(feeding, return_exceptions=True)
+        elif not feeding.cancelled():
+            feeding.exception()  # it was told above, or whoever would hear it is being cancelled
         await uninterrupted(path.unlink)
 
 

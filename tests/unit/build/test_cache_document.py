@@ -144,3 +144,12 @@ def test_build_arg_asks_for_an_inline_cache_once() -> None:
 def test_lines_of_the_dockerfile_do_not_travel() -> None:
     document, _ = compose(STEPS, {}, "max")
     assert b"RUN" not in render_document(document)
+
+
+@pytest.mark.parametrize("created", [-1.0, 1e300])
+def test_step_of_an_impossible_time_is_refused(created: float) -> None:
+    document, _ = compose([made("1", A)], {}, "min")
+    late = msgspec.structs.replace(document.steps[0], created=created)
+    data = render_document(msgspec.structs.replace(document, steps=(late,)))
+    with pytest.raises(UserError, match="no time there is"):
+        parse_document(data, 0, "the cache x")

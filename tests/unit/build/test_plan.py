@@ -516,7 +516,10 @@ def test_health_check() -> None:
     )
     assert config_of('FROM bare\nHEALTHCHECK CMD ["a"]\n').healthcheck == HealthCheck(test=("CMD", "a"))
     assert config_of("FROM bare\nHEALTHCHECK NONE\n").healthcheck == HealthCheck(test=("NONE",))
-    for flag in ("--interval=3x", "--interval=1us", "--retries=-1", "--retries=x"):
+    longest = "--interval=2562047h47m16s"  # Source: Go, time.Duration: 2**63 ns
+    assert config_of(f"FROM bare\nHEALTHCHECK {longest} CMD a\n").healthcheck is not None
+    too_much = ("--interval=2562047h47m17s", f"--timeout={'9' * 400}h", "--retries=2147483648")
+    for flag in ("--interval=3x", "--interval=1us", "--retries=-1", "--retries=x", *too_much):
         assert refusal(f"FROM bare\nHEALTHCHECK {flag} CMD a\n").where.startswith("Dockerfile:2:")
 
 
@@ -586,3 +589,20 @@ def test_plan_can_be_read() -> None:
         "  2: RUN x",
         "  3: ENV A=1",
     ]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "."])
+def test_here_document_that_can_be_no_file_is_refused_before_anything_is_done(name: str) -> None:
+    error = refusal(f"FROM bare\nCOPY <<{name} /x/\nhi\n{name}\n")
+    assert error.message == f"a here-document can't be a file named {name!r}"
+    assert error.where.startswith("Dockerfile:2: COPY")
+    assert error.hint
+
+
+def test_number_behind_from_is_a_stage_and_never_an_image() -> None:
+    error = refusal("FROM bare\nCOPY --from=5 a b\n")
+    assert (error.message, error.where) == (
+        "--from=5: there is no stage 5",
+        "Dockerfile:2: COPY --from=5 a b",
+    )
+    assert error.hint == "stages are counted from 0; there are 1"

@@ -6,7 +6,7 @@ import pytest
 
 from pinnace.base.errors import UserError
 from pinnace.dockerfile.parse import parse_dockerfile
-from pinnace.dockerfile.source import Source, decode_source
+from pinnace.dockerfile.source import Source, decode_source, suggest
 
 TEXT = "FROM a\n  RUN x \\\n    && y \\\n  && z\n" + "RUN a \\\n" + "  b \\\n" * 12 + "  c\n"
 
@@ -64,3 +64,15 @@ def test_other_encoding_is_told_by_its_name(encoding: str) -> None:
     data = "\ufeffFROM a\n".encode(encoding) if encoding == "utf-16-be" else "FROM a\n".encode(encoding)
     with pytest.raises(UserError, match="UTF-16"):
         decode_source(data, "Dockerfile")
+
+
+def test_ignore_file_in_another_encoding_is_told_with_its_line() -> None:
+    with pytest.raises(UserError) as caught:
+        decode_source("*.o\nGröße\n".encode("latin-1"), ".dockerignore", "the ignore file")
+    assert caught.value.message == "failed to read the ignore file: this line is not UTF-8"
+    assert caught.value.where == ".dockerignore:2: Gr\ufffd\ufffde"
+
+
+def test_nearest_name_is_never_the_one_that_was_written() -> None:
+    assert suggest("app", ["app", "apt"]) == "did you mean apt?"
+    assert suggest("a", ["a"]) == ""

@@ -81,3 +81,22 @@ def test_rules_that_cannot_be(commands: dict[str, Any], message: str) -> None:
 def test_options_that_cannot_be(body: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_run_options(body)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("db:10.0.0.3", ("db", "10.0.0.3")),
+        ("six=[::1]", ("six", "::1")),
+        ("me:host-gateway", ("me", "host-gateway")),
+    ],
+)
+def test_line_of_the_hosts_file(host: str, expected: tuple[str, str]) -> None:
+    assert read_command_rules({"commands": {"add_host": [host]}}).hosts == (expected,)
+
+
+@pytest.mark.parametrize("host", ["db", "db:", ":1.2.3.4", "db:notanip", "db:1.2.3"])
+def test_line_of_the_hosts_file_without_an_address_is_refused(host: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_command_rules({"commands": {"add_host": [host]}})
+    assert "--add-host NAME:IP" in caught.value.hint

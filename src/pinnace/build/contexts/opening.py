@@ -29,6 +29,7 @@ from pinnace.build.remote.fetching import Fetching
 from pinnace.build.sources import Folder
 from pinnace.build.threads import in_thread
 from pinnace.dockerfile.ignore import parse_ignore
+from pinnace.dockerfile.source import decode_source
 from pinnace.image.store import ImageStore
 
 KEEP_GIT_ARG = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"  # Source: Dockerfile reference, "BuildKit built-in build args"
@@ -226,6 +227,6 @@ def _read_ignore(folder: Path, *, is_ours: bool) -> str:
     path = Path(resolve_inside(str(folder), IGNORE_FILE)) if is_ours else folder / IGNORE_FILE
     if not path.is_file():
         return ""
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    text = decode_source(path.read_bytes(), path.name, "the ignore file")
     parse_ignore(text, str(path.name))
     return text

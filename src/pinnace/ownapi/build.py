@@ -61,7 +61,6 @@ def build_routes(builder: Builder, owner: Keyring = nobody) -> list[Route]:
             await lines.write(last)
         finally:
             sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)  # a client that has gone is told of nowhere
         return await lines.end()
 
     async def prune(request: web.BaseRequest, values: dict[str, str]) -> web.StreamResponse:

@@ -26,7 +26,7 @@ State = Literal[
 
 
 class LayerNews(msgspec.Struct, frozen=True, kw_only=True, tag="layer", tag_field="type"):
-    """How far one layer is. `digest` is the blob's, or the diff id while there is no blob. Units: bytes.
+    """How far one layer is. `digest` is the blob's in a pull, the diff id in a push, as with Docker. Units: bytes.
 
     `text` holds the registry's own words while a layer is "retrying".
     """

@@ -186,9 +186,8 @@ class Pushes:
     ) -> Sent:
         def tell(state: State, current: int = 0, text: str = "") -> None:
             if on_news is not None:
-                name = blob.digest if blob is not None else layer.diff_id
                 total = blob.size if blob is not None and file else layer.tar_size
-                on_news(LayerNews(digest=name, state=state, current=current, total=total, text=text))
+                on_news(LayerNews(digest=layer.diff_id, state=state, current=current, total=total, text=text))
 
         def progress(one: frames.Progress) -> None:
             if one.what.startswith(RETRYING):

@@ -100,7 +100,7 @@ class Layers:
         lines = [render_layer(one, self._describe(one), width) for one in rows]
         if hidden:
             lines.append(f"… and {hidden} more layers"[: width - 1])
-        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        up = f"\r\x1b[{self._drawn}A" if self._drawn else ""  # an echoed ^C may stand before the cursor
         self._stream.write(up + "\x1b[J" * bool(up) + "".join(f"{line}\n" for line in lines))
         self._stream.flush()
         self._drawn = len(lines)

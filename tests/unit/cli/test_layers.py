@@ -72,7 +72,7 @@ def test_a_terminal_is_drawn_over_and_ends_with_the_last_state(monkeypatch: pyte
     layers.show(news(B, "downloading", 5_000_000, 10_000_000))
     layers.show(news(A, "exists"))
     layers.close()
-    *_, last = out.getvalue().split("\x1b[2A\x1b[J")
+    *_, last = out.getvalue().split("\r\x1b[2A\x1b[J")
     assert last.splitlines()[0] == "aaaaaaaaaaaa: Already exists"
     assert last.splitlines()[1].startswith("bbbbbbbbbbbb: Downloading [====")
     assert last.splitlines()[1].endswith("     5MB/10MB")

@@ -93,6 +93,19 @@ def test_a_container_is_exported_and_committed(images: Product, tmp_path: Path) 
     images.pinnace("rm", "made")
 
 
+def test_files_are_taken_out_of_an_image_by_way_of_a_container_that_never_runs(
+    images: Product, tmp_path: Path
+) -> None:
+    images.pinnace("create", "--name", "never", "tiny:v1", "sh", "-c", "echo ran")
+    images.pinnace("export", "never", "-o", str(tmp_path / "root.tar"))
+    with tarfile.open(tmp_path / "root.tar") as tar:
+        assert "bin/busybox" in tar.getnames()
+    images.pinnace("commit", "never", "asmade:v1")
+    assert images.pinnace("run", "--rm", "asmade:v1") == "ran\n"
+    assert images.pinnace("start", "-a", "never") == "ran\n"
+    images.pinnace("rm", "never")
+
+
 def test_images_and_inspect_have_dockers_forms(images: Product) -> None:
     rows = images.pinnace("images", "--format", "{{.Repository}}:{{.Tag}}", "-f", "reference=my-*").split()
     assert sorted(rows) == ["my-model:v1", "my-model:v2"]

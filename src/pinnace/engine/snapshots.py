@@ -15,6 +15,7 @@ from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.base.times import render_micro_time
 from pinnace.engine.book import Book, Entry
+from pinnace.engine.status import CREATED
 from pinnace.image.changes import apply_changes
 from pinnace.image.mount_points import drop_mount_points
 from pinnace.image.rootfs import Rootfs
@@ -89,14 +90,15 @@ class Snapshots:
         return {one: rootfs.upper for one, rootfs in found.items() if rootfs is not None and rootfs.upper}
 
     async def _rootfs(self, entry: Entry) -> Rootfs:
+        """Return a container's root; one that was never started gets it here, and keeps it."""
         found = self._images.roots.find(entry.id)
-        if found is None:
+        if found is None and entry.status.state != CREATED:
             raise ApiError(
                 Reason.CONFLICT,
                 f"container {entry.id} has no root filesystem",
                 kind="containers",
                 name=entry.spec.name,
-                hint=f"it was never started, or is being removed: pinnace start {entry.spec.name}",
+                hint="is it being removed? pinnace ps -a",
             )
         return await self._images.rootfs(entry.spec.image_id, entry.id, volatile=entry.spec.auto_remove)
 

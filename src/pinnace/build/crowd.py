@@ -112,10 +112,13 @@ def _show(one: Entry) -> str:
 
 
 def choose_entries(entries: Sequence[Entry], size: int, files: int) -> list[Entry]:
-    """Return the entries to show, largest first: none of which is but a part of one that says as much."""
+    """Return the entries to show, largest first: none of which is but a part of one that says as much.
+
+    One file of four is not shown for its share of the files: it is no reason for a context of too many.
+    """
 
     def share(one: Entry) -> float:
-        return max(one.size / size if size else 0.0, one.files / files if files else 0.0)
+        return max(one.size / size if size else 0.0, one.files / max(files, FILES_MAX))
 
     chosen: list[Entry] = []
     for one in sorted(entries, key=lambda e: (-share(e), e.path.count("/"))):

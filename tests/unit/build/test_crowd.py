@@ -73,6 +73,11 @@ def test_what_was_not_seen_whole_is_told_as_that() -> None:
     assert said == "COPY . . takes more than 1 GB in 9 files of the build context; most of it:"
 
 
+def test_small_file_beside_few_others_is_not_named() -> None:
+    entries = (folder("data", GB), Entry("data/raw.bin", GB, 1, False), Entry("src/a.py", 2, 1, False))
+    assert [one.path for one in choose_entries(entries, GB + 2, 2)] == ["data/raw.bin"]
+
+
 def test_part_that_makes_almost_all_of_a_folder_is_named_instead() -> None:
     entries = (folder("a", 100), folder("a/b", 99), folder("a/b/c", 50), folder("a/b/d", 49))
     assert [one.path for one in choose_entries(entries, 100, 4)] == ["a/b"]

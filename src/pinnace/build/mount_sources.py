@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from pinnace.build.mount_plan import CONTENT_PATH
+from pinnace.build.origins import Origins
 from pinnace.build.plies import Plies
 from pinnace.build.progress import StepNews
 from pinnace.build.run_mounts import MountSource
@@ -35,18 +37,15 @@ class OpenMount:
 
 
 async def open_mounts(
-    step: Run,
-    news: StepNews,
-    open_source: Callable[[Copy], Awaitable[CopySource]],
-    find_plies: Callable[[Copy], Awaitable[Plies | None]],
+    step: Run, news: StepNews, origins: Origins, stack: AsyncExitStack
 ) -> tuple[OpenMount, ...]:
-    """Return the mounts of a command that show files, with what they show. Raises: UserError, HostError."""
+    """Return the mounts of a command that show files, with what they show; `stack` ends them. Raises: UserError, HostError."""
     found = []
     for place, mount in enumerate(step.mounts):
         if mount.content is None:
             continue
-        source = await open_source(mount.content)
-        plies = await find_plies(mount.content)
+        source = await origins.open_source(mount.content, stack)
+        plies = await origins.find_plies(mount.content)
         if plies is not None and mount.content.sources == WHOLE:
             key = _digest([ply.diff_id for ply in plies])  # a whole root filesystem need not be read for that
         else:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -27,22 +26,22 @@ from pinnace.build.contexts.opening import Contexts
 from pinnace.build.copying import CopyFacts
 from pinnace.build.emulation import check_runnable
 from pinnace.build.ending import Ending
-from pinnace.build.execute import Executor, new_id
+from pinnace.build.execute import Executor
 from pinnace.build.exports import Exports
 from pinnace.build.failures import place_error
 from pinnace.build.inputs import BuildRequest, Inputs
 from pinnace.build.keys import compute_key
-from pinnace.build.known import memory_path
 from pinnace.build.linking import look_below
 from pinnace.build.memory import BuildMemory
 from pinnace.build.mount_sources import OpenMount, bring_sources, compute_content, open_mounts
+from pinnace.build.origins import Origins, main_context
 from pinnace.build.outputs import names_of
 from pinnace.build.platforms import Platform, parse_platform
 from pinnace.build.plies import Plies, Shelf, ply_of
 from pinnace.build.progress import Built, Keyed, Output, Stacked, StageWeight, StepNews, Tell, Warned
-from pinnace.build.remote.fetching import Fetching, make_part
+from pinnace.build.remote.fetching import Fetching
 from pinnace.build.results import Results
-from pinnace.build.sources import CopySource, Folder, FolderPart, LayersPart, Part, Reader
+from pinnace.build.sources import CopySource
 from pinnace.build.stage_result import Done, StageResult, add_step
 from pinnace.build.steps import BuildPlan, Configure, Copy, MakeDirectory, Run, StagePlan
 from pinnace.image.layers import Layer
@@ -95,10 +94,21 @@ class BuildRun:
         self._plan = plan
         self._bases = bases
         self._tell = tell
-        self._contexts = contexts
-        self._fetching = fetching
         self._memory = memory
         self._shelf = Shelf(shared.images, lease)
+        self._origins = Origins(
+            shared.images,
+            shared.chance,
+            self._shelf,
+            memory,
+            bases,
+            fetching,
+            contexts,
+            main_context(request, inputs, shared.files, is_fixed=contexts.is_fixed),
+            request.options.architecture,
+            self._end_of_stage,
+            tell,
+        )
         self._stages: dict[int, asyncio.Task[StageResult]] = {}
 
     async def finish(self) -> Built:
@@ -163,7 +173,7 @@ class BuildRun:
     async def _begin_stage(self, stage: StagePlan) -> StageResult:
         """Return what a stage begins with."""
         if stage.base_stage >= 0:
-            below = await asyncio.shield(self._stages[stage.base_stage])
+            _, below = await self._end_of_stage(stage.base_stage)
             return StageResult(below.layers, below.history, below.created)
         if not stage.base:
             return StageResult((), (), 0.0)
@@ -171,6 +181,11 @@ class BuildRun:
         base = self._bases.require(stage.base, platform)
         plies = self._bases.plies(stage.base, platform)
         return StageResult(plies, tuple(base.config.history or ()), base.created)
+
+    async def _end_of_stage(self, index: int) -> tuple[str, StageResult]:
+        """Return a stage's label, and what it ended with, when it has."""
+        result = await asyncio.shield(self._stages[index])
+        return self._plan.stage(index).label, result
 
     def _platform_of(self, stage: StagePlan) -> Platform:
         return parse_platform(stage.platform, self._request.options.architecture)
@@ -188,7 +203,7 @@ class BuildRun:
     async def _do_step(self, step: WorkStep, below: Plies, news: StepNews) -> Done:
         try:
             async with AsyncExitStack() as stack:
-                source = await self._open_source(step, stack) if isinstance(step, Copy) else None
+                source = await self._origins.open_source(step, stack) if isinstance(step, Copy) else None
                 began_ns = int(self._shared.clock.now() * 1e9)
                 content = await source.digest(news) if source is not None else ""
                 under = below
@@ -196,7 +211,7 @@ class BuildRun:
                     step, below = await self._link(step, below)
                 mounts: tuple[OpenMount, ...] = ()
                 if isinstance(step, Run):
-                    mounts = await self._open_mounts(step, stack, news)
+                    mounts = await open_mounts(step, news, self._origins, stack)
                     content = compute_content(mounts)
                 key = compute_key(step, [ply.diff_id for ply in below], content, self._request.options.epoch)
                 self._tell(
@@ -282,19 +297,6 @@ class BuildRun:
         self._tell(replace(news, state="done", seconds=seconds, bytes=layer.size))
         return Done(ply_of(layer), created)
 
-    async def _open_mounts(self, step: Run, stack: AsyncExitStack, news: StepNews) -> tuple[OpenMount, ...]:
-        """Return what a RUN's mounts show."""
-
-        async def find_plies(content: Copy) -> Plies | None:
-            if content.image:
-                platform = parse_platform(content.platform, self._request.options.architecture)
-                return self._bases.plies(content.image, platform)
-            if content.stage >= 0:
-                return (await asyncio.shield(self._stages[content.stage])).layers
-            return None
-
-        return await open_mounts(step, news, lambda content: self._open_source(content, stack), find_plies)
-
     async def _snapshot(self, mount: OpenMount, began_ns: int, made: list[CopyFacts]) -> Layer:
         """Return the layer that holds what a mount shows of a folder: from the cache, or copied now."""
         key = compute_key(mount.content, (), mount.key, self._request.options.epoch)
@@ -311,66 +313,6 @@ class BuildRun:
                 seconds = self._shared.clock.monotonic() - began
                 await self._shared.cache.remember(key, layer, mount.content.place.text, seconds)
             return layer
-
-    async def _open_source(self, step: Copy, stack: AsyncExitStack) -> CopySource:
-        """Return what a COPY reads from: folders, the files of another stage or image."""
-        reader = Reader(self._images.workers, self._tell)
-        parts = []
-        for is_local, group in groupby(step.sources, lambda source: isinstance(source, str)):
-            if is_local:
-                parts.append(await self._local_part(reader, step, [str(one) for one in group], stack))
-            else:
-                parts += [
-                    make_part(self._fetching, step, one, self._tell)
-                    for one in group
-                    if not isinstance(one, str)
-                ]
-        return CopySource(parts)
-
-    async def _local_part(
-        self, reader: Reader, step: Copy, sources: Sequence[str], stack: AsyncExitStack
-    ) -> Part:
-        if step.image:
-            platform = parse_platform(step.platform, self._request.options.architecture)
-            plies = self._bases.plies(step.image, platform)
-            return self._layers_part(reader, step, sources, f"image {step.image}", plies, stack)
-        if step.stage >= 0:
-            label = self._plan.stage(step.stage).label
-            result = await asyncio.shield(self._stages[step.stage])
-            return self._layers_part(reader, step, sources, f"stage {label}", result.layers, stack)
-        folder = await self._contexts.folder(step.context) if step.context else self._context
-        return FolderPart(reader, step, sources, folder)
-
-    def _layers_part(
-        self,
-        reader: Reader,
-        step: Copy,
-        sources: Sequence[str],
-        what: str,
-        plies: Plies,
-        stack: AsyncExitStack,
-    ) -> LayersPart:
-        async def mount(until: AsyncExitStack) -> Path:
-            name = new_id(self._shared.chance)
-            until.push_async_callback(self._images.release, name)
-            layers = await self._shelf.bring(plies)
-            return (await self._images.mount_stack(layers, name, read_only=True)).path
-
-        keys = [ply.diff_id for ply in plies]
-        return LayersPart(reader, self._memory, step, sources, what, keys, mount, stack)
-
-    @property
-    def _context(self) -> Folder:
-        return Folder(
-            self._request.context,
-            "the build context",
-            self._inputs.ignore,
-            self._inputs.ignore_name,
-            "" if self._contexts.is_fixed else str(memory_path(self._shared.files, self._request.context)),
-            is_fixed=self._contexts.is_fixed,
-            shown="" if self._contexts.is_fixed else str(self._request.context),
-            beside="" if self._contexts.is_fixed else str(self._request.dockerfile.parent),
-        )
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

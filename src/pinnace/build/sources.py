@@ -1,6 +1,6 @@
 """Where a COPY or ADD reads from: folders, the files of layers, what was fetched; each as one part of what it takes.
 
-Made by `run` for a step (through `origins`). A part gives the digest of what is taken, for the step's cache key, and then
+Made by `origins` for a step. A part gives the digest of what is taken, for the step's cache key, and then
 the selection that the copy reads; a step that is cached never asks for the second. A doer: reading is done in workers.
 Invariant: parts come in the order in which the Dockerfile names them: later ones replace files of earlier ones.
 """

@@ -129,6 +129,7 @@ class Executor:
             async with self._stack(below, name, points) as (_, root):
                 if not await asyncio.to_thread(_is_there, root, step.cwd):
                     await self._make_folder(root, step.cwd, "")
+                await asyncio.to_thread(stubs.check, root, ready.stubs)
                 before = await asyncio.to_thread(stubs.look, root, ready.stubs)
                 await self._run_in(name, root, step, tell, ready)
                 await held.aclose()  # nobody waits for a cache while the layer is written

@@ -66,6 +66,34 @@ def _make(folder: Path, stub: Stub) -> None:
             return  # one mount is to lie in another that is a file: the runtime tells
 
 
+def check(root: Path, stubs: Sequence[Stub]) -> None:
+    """Refuse mounts in whose place the image has something of another kind. Raises: UserError.
+
+    What lies in another mount is not looked at: there the image's own files don't show.
+    """
+    targets = [stub.target for stub in (*USUAL, *stubs)]
+    for stub in stubs:
+        if not any(stub.target.startswith(f"{target}/") for target in targets):
+            _check(root, stub)
+
+
+def _check(root: Path, stub: Stub) -> None:
+    try:
+        real = Path(resolve_inside(str(root), stub.target))
+    except UserError:
+        return  # a loop of links: the runtime tells
+    there = next(path for path in (real, *real.parents) if os.path.lexists(path))
+    needs_folder = there != real or not stub.is_file
+    if there.is_dir() == needs_folder:
+        return
+    what, kind = ("a file", "a folder") if there.is_dir() else ("a folder", "a file")
+    what = what if there == real else "something"
+    raise UserError(
+        f"{what} can't be mounted at {stub.target}: /{there.relative_to(root)} is {kind} in the image",
+        "give the mount another target, or remove what is there",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
     """What a root filesystem lacked before the command, and when the folders that stubs are made in were changed.

@@ -6,7 +6,11 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
+from pinnace.base.errors import UserError
 from pinnace.build import stubs
+from pinnace.build.stubs import Stub
 from tests.unit.build.trees import grow, show
 
 
@@ -98,3 +102,30 @@ def test_point_behind_a_link_goes_with_its_empty_folders(tmp_path: Path) -> None
     (root / "usr/opt/a/own").touch()
     stubs.clear(root, before)
     assert [path.name for path in (root / "usr/opt/a").iterdir()] == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("stub", "message"),
+    [
+        (Stub("/etc/passwd"), "a folder can't be mounted at /etc/passwd: /etc/passwd is a file in the image"),
+        (
+            Stub("/etc/passwd/x"),
+            "something can't be mounted at /etc/passwd/x: /etc/passwd is a file in the image",
+        ),
+        (Stub("/etc", is_file=True), "a file can't be mounted at /etc: /etc is a folder in the image"),
+        (Stub("/link/x"), "something can't be mounted at /link/x: /etc/passwd is a file in the image"),
+    ],
+)
+def test_mount_over_something_of_another_kind_is_refused(tmp_path: Path, stub: Stub, message: str) -> None:
+    root = grow(tmp_path / "root", {"etc/passwd": "x"})
+    (root / "link").symlink_to("/etc/passwd")
+    with pytest.raises(UserError) as caught:
+        stubs.check(root, [stub])
+    assert caught.value.message == message
+
+
+def test_mount_that_fits_is_fine(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"etc/passwd": "x"})
+    (root / "loop").symlink_to("loop")
+    fine = [Stub("/etc"), Stub("/etc/passwd", is_file=True), Stub("/a/b"), Stub("/dev/x"), Stub("/loop/x")]
+    stubs.check(root, [*fine, Stub("/etc/passwd/x")])  # the last lies in another mount

@@ -21,6 +21,7 @@ from pinnace.image.removal import Use
 from pinnace.image.store import ImageStore
 from pinnace.network import Network
 from pinnace.sandbox.sandboxes import Sandboxes
+from pinnace.sandbox.spec import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,18 @@ class Host:
 def find_image_uses(host: Host, engine: Engine, image_id: str) -> tuple[Use, ...]:
     """Return the containers of pods and of `run` that were made from an image, also those that were never started."""
     pods = (one for one in host.sandboxes.list_containers() if not is_ours(one.sandbox_id))
-    uses = [Use(one.id, running=one.state == "running") for one in pods if one.spec.image == image_id]
+    uses = [
+        Use(one.id, running=one.state == "running", pod=_pod_of(host.sandboxes.get_sandbox(one.sandbox_id)))
+        for one in pods
+        if one.spec.image == image_id
+    ]
     return (*uses, *(Use(one, running=running) for one, running in engine.users_of_image(image_id)))
+
+
+def _pod_of(sandbox: Sandbox | None) -> str:
+    labels = sandbox.spec.labels if sandbox is not None else {}
+    name = labels.get("io.kubernetes.pod.name", "")
+    return f"{labels.get('io.kubernetes.pod.namespace', '')}/{name}" if name else ""
 
 
 def choose_cgroups(settings: Settings) -> CgroupHost:

@@ -16,10 +16,24 @@ from pinnace.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A container that was made from an image."""
+    """A container that was made from an image. `pod` is NAMESPACE/NAME, "" for a container that is no pod's."""
 
     container_id: str
     running: bool
+    pod: str = ""
+
+    @property
+    def is_called(self) -> str:
+        return f"pod {self.pod}" if self.pod else f"container {self.container_id[:12]}"
+
+    def tell_way(self, verb: str) -> str:
+        """Return the command that ends the use."""
+        namespace, _, name = self.pod.partition("/")
+        return (
+            f"pinnace delete pod {name} -n {namespace}"
+            if self.pod
+            else f"pinnace {verb} {self.container_id[:12]}"
+        )
 
 
 InUse = Callable[[Digest], Sequence[Use]]
@@ -60,8 +74,8 @@ def plan_removal(image: Image, named: Reference | None, uses: Sequence[Use], *, 
         if uses and not force:
             raise _conflict(
                 f"unable to remove repository reference {named.familiar!r} (must force)",
-                f"container {uses[0].container_id[:12]} is using its referenced image {short_id(image.id)}",
-                f"remove the container first: pinnace rm {uses[0].container_id[:12]}",
+                f"{uses[0].is_called} is using its referenced image {short_id(image.id)}",
+                f"remove it first: {uses[0].tell_way('rm')}",
             )
         return RemovalPlan((named,), nameless=bool(running))
     if len({reference.name for reference in image.references}) > 1 and not force:
@@ -73,14 +87,14 @@ def plan_removal(image: Image, named: Reference | None, uses: Sequence[Use], *, 
     if running:
         raise _conflict(
             f"unable to delete {short_id(image.id)} (cannot be forced)",
-            f"image is being used by running container {running[0].container_id[:12]}",
-            f"stop it first: pinnace stop {running[0].container_id[:12]}",
+            f"image is being used by running {running[0].is_called}",
+            f"end it first: {running[0].tell_way('stop')}",
         )
     if uses and not force:
         raise _conflict(
             f"unable to delete {short_id(image.id)} (must be forced)",
-            f"image is being used by stopped container {uses[0].container_id[:12]}",
-            f"remove it first: pinnace rm {uses[0].container_id[:12]}",
+            f"image is being used by stopped {uses[0].is_called}",
+            f"remove it first: {uses[0].tell_way('rm')}",
         )
     return RemovalPlan(image.references, nameless=False)
 

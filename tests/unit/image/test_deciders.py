@@ -179,6 +179,13 @@ def test_removal_that_is_refused(
     assert refused.value.hint
 
 
+def test_pod_that_uses_an_image_is_named_with_what_ends_it() -> None:
+    use = Use("pod-1234", True, pod="team/web-1")
+    with pytest.raises(ApiError, match="- pod team/web-1 is using its referenced image") as refused:
+        plan_removal(image("x", "a:1"), A1, [use], force=False)
+    assert refused.value.hint == "remove it first: pinnace delete pod web-1 -n team"
+
+
 # --- changes -----------------------------------------------------------------------------------------------------------
 
 

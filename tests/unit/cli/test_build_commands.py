@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from pinnace.base.errors import UserError
 from pinnace.cli.build_commands import command_flags, open_commands
+from pinnace.cli.verbs.build import build_command
 
 found: dict[str, Any] = {}
 
@@ -144,3 +145,9 @@ def test_keys_need_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", str(tmp_path))
     error = refusal(f"--ssh=default={tmp_path}/key")
     assert "ssh-agent is not installed" in error.message
+
+
+def test_flags_of_the_classic_builder_are_taken_and_do_nothing() -> None:
+    result = CliRunner().invoke(build_command, ["--rm", "--force-rm", "--compress", "--help"])
+    assert result.exit_code == 0, result.output
+    assert "--force-rm" not in result.output

@@ -59,6 +59,10 @@ EPOCH_ARG = "SOURCE_DATE_EPOCH"  # Source: docker buildx build: taken from the e
 @click.option(
     "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation of the manifest."
 )
+# Of Docker's classic builder: with BuildKit `docker build` takes them too, and they do nothing.
+@click.option("--rm", is_flag=True, hidden=True, expose_value=False)
+@click.option("--force-rm", is_flag=True, hidden=True, expose_value=False)
+@click.option("--compress", is_flag=True, hidden=True, expose_value=False)
 @click.option("--provenance", default="", hidden=True)
 @click.option("--sbom", default="", hidden=True)
 @click.option("--attest", multiple=True, hidden=True)

@@ -83,13 +83,14 @@ def test_check_of_an_image_is_done_and_can_be_left_out(product: Product, name: s
     assert name in product.pinnace("ps", "--filter", "health=none", "--format", "{{.Names}}")
 
 
-def test_next_daemon_goes_on_checking(product: Product, name: str) -> None:
-    product.pinnace(
+def test_next_daemon_goes_on_checking(own: Product) -> None:
+    name = "checked"
+    own.pinnace(
         *("run", "-d", "--name", name, *FAST, "--health-cmd", "test -f /ok", "tiny:v1", "sleep", "600")
     )
-    wait_for("unhealthy", lambda: health(product, name) == "unhealthy")
-    product.kill_daemon()
-    product.pinnace("up")
-    assert health(product, name) == "unhealthy"
-    product.pinnace("exec", name, "touch", "/ok")
-    wait_for("healthy", lambda: health(product, name) == "healthy")
+    wait_for("unhealthy", lambda: health(own, name) == "unhealthy")
+    own.kill_daemon()
+    own.up()
+    wait_for("unhealthy", lambda: health(own, name) == "unhealthy")
+    own.pinnace("exec", name, "touch", "/ok")
+    wait_for("healthy", lambda: health(own, name) == "healthy")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from pinnace.base.errors import Bug, HostError
 from pinnace.image import jobs
-from pinnace.image.frames import Progress
+from pinnace.image.frames import Progress, Request, render
 from pinnace.image.jobs import SealJob
 from pinnace.image.tar_format import TarError
 from pinnace.image.workers import Workers
@@ -142,3 +144,18 @@ async def test_progress_is_told_and_the_loop_is_never_held_up(workers: Workers, 
     assert facts.entries == 4040
     assert told and told[0].what == "digesting" and told[0].entries > 0
     assert len(gaps) > 100
+
+
+def test_a_worker_whose_daemon_died_before_it_began_does_nothing(tmp_path: Path) -> None:
+    """It may have a request already, and a pipe in it whose other end nobody opens any more."""
+    os.mkfifo(tmp_path / "archive")
+    job = jobs.UnpackJob(source=str(tmp_path / "archive"), tree=str(tmp_path))
+    request = Request("pinnace.image.jobs:unpack_archive", msgspec.Raw(msgspec.json.encode(job)))
+    somebody_else = os.getppid()
+    worker = subprocess.run(
+        [sys.executable, "-P", "-m", "pinnace.image.worker", str(somebody_else)],
+        input=render(request),
+        capture_output=True,
+        timeout=20,
+    )
+    assert (worker.returncode, worker.stdout, worker.stderr) == (0, b"", b"")

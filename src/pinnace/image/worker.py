@@ -28,7 +28,7 @@ REPORT_EVERY_S = 0.1
 
 def main() -> None:
     """Serve stdin and stdout until the parent is gone."""
-    parent = os.getppid()
+    parent = int(sys.argv[1])  # not what the kernel says now: it may have died while we were imported
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return  # it died before we asked to die with it

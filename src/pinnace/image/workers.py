@@ -109,7 +109,7 @@ class _Worker:
 
     @classmethod
     async def start(cls) -> _Worker:
-        argv = (sys.executable, "-P", "-m", "pinnace.image.worker")
+        argv = (sys.executable, "-P", "-m", "pinnace.image.worker", str(os.getpid()))
         return cls(await spawn.start(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE))
 
     async def ask(self, request: frames.Request, on_progress: OnProgress | None) -> msgspec.Raw:

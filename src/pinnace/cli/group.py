@@ -7,6 +7,7 @@ import os
 
 import click
 
+from pinnace.cli.flag_values import read_flag_values
 from pinnace.cli.main import VERBS
 
 
@@ -23,6 +24,19 @@ class LazyGroup(click.Group):
                 command: click.Command = getattr(module, f"{verb.name.replace('-', '_')}_command")
                 return command
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        path = [name or ""]
+        inner = command
+        while isinstance(inner, click.Group) and rest:
+            path.append(rest[0])
+            inner, rest = inner.get_command(ctx, rest[0]), rest[1:]
+        if inner is not None:
+            rest = read_flag_values(inner, rest)
+        return name, command, [*path[1:], *rest]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group in dict.fromkeys(verb.group for verb in VERBS):

@@ -78,7 +78,7 @@ def product(kubectl_binary: Path, root_tar: Path) -> Iterator[Product]:
         errors = find_errors(one.log)
     finally:
         left = one.end()
-    assert left == [], "down --wipe left something"
+    assert left == [], f"down --wipe left {left}"
     assert errors == [], "the daemon logged errors"
 
 
@@ -93,7 +93,7 @@ def fresh_product(kubectl: Path) -> Iterator[Product]:
         yield one
     finally:
         left = one.end()
-    assert left == [], "down --wipe left something"
+    assert left == [], f"down --wipe left {left}"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def make_product(kubectl_binary: Path, root_tar: Path) -> Iterator[Callable[[], 
 
     with ExitStack() as stack:
         yield make
-    assert left == [], "down --wipe left something"
+    assert left == [], f"down --wipe left {left}"
 
 
 @pytest.fixture

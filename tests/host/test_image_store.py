@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import io
 import os
@@ -518,3 +519,16 @@ async def test_blobs_are_verified_while_they_are_written(store: ImageStore, inst
         writer.write(b"abcd")
     assert instance.files("blobs/sha256") == instance.files("ingest") == []
     assert store.blobs.read(store.blobs.write(b"data")) == b"data"
+
+
+async def test_a_commit_that_is_cancelled_at_any_moment_leaves_nothing_half_made(store: ImageStore) -> None:
+    for turn in range(60):
+        rootfs = await store.mount_stack((), f"step-{turn}")
+        (rootfs.path / "f").write_text(str(turn))
+        committing = asyncio.ensure_future(store.commit_stack(f"step-{turn}"))
+        await asyncio.sleep(turn * 0.0003)
+        committing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await committing
+        assert os.listdir(store.layers._layout.ingest) == []
+    assert store.roots.records() == ()

@@ -186,7 +186,7 @@ class Ingest:
         Files that are newer than `newest_s` (unix seconds) get that time.
         Raises: UserError for a file that no layer can hold, HostError.
         """
-        path = await uninterrupted(self._layers.begin)
+        path = await self._begin(self._layers.begin)
         try:
             if move:
                 await uninterrupted(_move, upper, path / TREE)
@@ -261,14 +261,7 @@ class Ingest:
 
     async def begin(self) -> Path:
         """Return a directory with an empty tree, on the store's file system; hand it to `keep` or `give_up`."""
-        made: list[Path] = []
-        try:
-            await uninterrupted(lambda: made.append(self._layers.begin_tree()))
-        except BaseException:
-            for path in made:  # whoever asked was cancelled meanwhile, and never hears of it
-                await self._give_up(path)
-            raise
-        return made[0]
+        return await self._begin(self._layers.begin_tree)
 
     async def keep_blob(self, file: Path, digest: Digest, lease: Lease | None) -> None:
         """Give a complete and verified file its name."""
@@ -287,7 +280,7 @@ class Ingest:
     @contextlib.asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """Yield an empty directory on the store's file system, which is thrown away afterwards."""
-        path = await uninterrupted(self._layers.begin)
+        path = await self._begin(self._layers.begin)
         try:
             yield path
         finally:
@@ -301,6 +294,17 @@ class Ingest:
         except BaseException:
             await self._give_up(path)
             raise
+
+    async def _begin(self, make: Callable[[], Path]) -> Path:
+        """Make a directory; whoever is cancelled meanwhile never hears of it, so it goes."""
+        made: list[Path] = []
+        try:
+            await uninterrupted(lambda: made.append(make()))
+        except BaseException:
+            for path in made:
+                await self._give_up(path)
+            raise
+        return made[0]
 
     async def _give_up(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -528,8 +528,8 @@ class ImageStore:
         Raises: UserError for a file that no layer can hold, HostError.
         """
         upper = self._layout.ingest / f"upper-{name}"
-        rootfs = await self.roots.take_upper(name, upper)
         try:
+            rootfs = await self.roots.take_upper(name, upper)
             return await self.ingest.commit_upper(
                 upper,
                 move=True,
@@ -538,6 +538,9 @@ class ImageStore:
                 newest_s=newest_s,
                 below=rootfs.plan.lowers,
             )
+        except BaseException:
+            await self.ingest.give_up(upper)  # it may have been taken, and nobody got it
+            raise
         finally:
             await self.release(name)
 

@@ -48,16 +48,11 @@ def timed(argv: Sequence[str], environ: dict[str, str]) -> float:
     return seconds
 
 
-class Ours:
-    """A running instance."""
-
-    name = "pinnace"
-
-    def __init__(self, one: Bench) -> None:
-        self.one = one
+class DockersWords:
+    """What is asked for in the same words of `pinnace` and of `docker`."""
 
     def _run(self, *words: str) -> float:
-        return timed([str(Path(sys.executable).with_name("pinnace")), *words], self.one.environ)
+        raise NotImplementedError
 
     def import_tar(self, tar: Path, reference: str) -> float:
         return self._run("import", str(tar), reference)
@@ -78,12 +73,24 @@ class Ours:
     def remove(self, reference: str) -> float:
         return self._run("rmi", "-f", reference)
 
+
+class Ours(DockersWords):
+    """A running instance."""
+
+    name = "pinnace"
+
+    def __init__(self, one: Bench) -> None:
+        self.one = one
+
+    def _run(self, *words: str) -> float:
+        return timed([str(Path(sys.executable).with_name("pinnace")), *words], self.one.environ)
+
     def peak(self) -> Peak:
         """The daemon, its workers, the commands, and the monitors of containers, which are nobody's children."""
         return Peak(lambda: {self.one.pid, *pids_of(str(self.one.folder))})
 
 
-class Docker:
+class Docker(DockersWords):
     """A dockerd without a network, and its containerd."""
 
     name = "dockerd"
@@ -100,25 +107,6 @@ class Docker:
 
     def _run(self, *words: str) -> float:
         return timed(["docker", *words], self.environ)
-
-    def import_tar(self, tar: Path, reference: str) -> float:
-        return self._run("import", str(tar), reference)
-
-    def load(self, archive: Path) -> float:
-        return self._run("load", "-i", str(archive))
-
-    def build(self, context: Path, reference: str, *, use_cache: bool = True) -> float:
-        more = () if use_cache else ("--no-cache",)
-        return self._run("build", "--network", "none", *more, "-t", reference, str(context))
-
-    def push(self, reference: str) -> float:
-        return self._run("push", reference)
-
-    def pull(self, reference: str) -> float:
-        return self._run("pull", reference)
-
-    def remove(self, reference: str) -> float:
-        return self._run("rmi", "-f", reference)
 
     def peak(self) -> Peak:
         return Peak(lambda: {self.pid, *pids_of(str(self.folder))})

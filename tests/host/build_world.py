@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,16 @@ def names_below(tree: Path) -> list[str]:
         inside = Path(folder).relative_to(tree)
         found += [f"{inside / name}/" for name in folders] + [str(inside / name) for name in files]
     return sorted(found)
+
+
+@contextlib.asynccontextmanager
+async def built(instance: Instance, base: Path | None = None) -> AsyncIterator[BuildWorld]:
+    """A world for one test, with `base` as busybox:v1 in it; nothing of its builds may be left in the end."""
+    one = BuildWorld(instance)
+    await one.start()
+    if base is not None:
+        await one.bring_base(base)
+    yield one
+    left = one.leftovers()
+    await one.close()
+    assert left == [], "the build left something behind"

@@ -10,7 +10,7 @@ import pytest
 from pinnace.base.clock import SystemClock
 from pinnace.build.keeping import CacheKeeper, CacheRules
 from pinnace.build.pruning import Bounds
-from tests.host.build_world import BuildWorld, Told
+from tests.host.build_world import BuildWorld, Told, built
 from tests.host.conftest import Instance
 
 TEXT = """
@@ -24,13 +24,8 @@ COPY --from=a /five /app/five
 
 @pytest.fixture
 async def world(instance: Instance, busybox_root: Path) -> AsyncIterator[BuildWorld]:
-    one = BuildWorld(instance)
-    await one.start()
-    await one.bring_base(busybox_root)
-    yield one
-    left = one.leftovers()
-    await one.close()
-    assert left == [], "the build left something behind"
+    async with built(instance, busybox_root) as one:
+        yield one
 
 
 async def weights(world: BuildWorld) -> dict[str, tuple[int, bool]]:

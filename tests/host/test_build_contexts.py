@@ -15,7 +15,7 @@ import pytest
 
 from pinnace.base.errors import UserError
 from pinnace.build.contexts.spec import ContextFlag, MainContext, read_flag
-from tests.host.build_world import BuildWorld, Told
+from tests.host.build_world import BuildWorld, Told, built
 from tests.host.conftest import Instance
 from tests.host.web import GIT_HTTP_BACKEND, Page, Repository, Web, serving
 from tests.unit.build.trees import Tree, grow
@@ -25,12 +25,8 @@ COPY_ALL = "FROM scratch\nCOPY . /\n"
 
 @pytest.fixture
 async def world(instance: Instance) -> AsyncIterator[BuildWorld]:
-    one = BuildWorld(instance)
-    await one.start()
-    yield one
-    left = one.leftovers()
-    await one.close()
-    assert left == [], "the build left something behind"
+    async with built(instance) as one:
+        yield one
 
 
 @pytest.fixture

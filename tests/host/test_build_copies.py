@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pinnace.base.errors import UserError
-from tests.host.build_world import BuildWorld, Told
+from tests.host.build_world import BuildWorld, Told, built
 from tests.host.conftest import Instance
 
 PASSWD = "root:x:0:0::/:/bin/sh\napp:x:12:34::/:/bin/sh\n"
@@ -16,12 +16,8 @@ PASSWD = "root:x:0:0::/:/bin/sh\napp:x:12:34::/:/bin/sh\n"
 
 @pytest.fixture
 async def world(instance: Instance) -> AsyncIterator[BuildWorld]:
-    one = BuildWorld(instance)
-    await one.start()
-    yield one
-    left = one.leftovers()
-    await one.close()
-    assert left == [], "the build left something behind"
+    async with built(instance) as one:
+        yield one
 
 
 def state(world: BuildWorld, path: str) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ import pytest
 from pinnace.base.errors import UserError
 from pinnace.build import announcing
 from pinnace.build.progress import Explained
-from tests.host.build_world import BuildWorld, Told
+from tests.host.build_world import BuildWorld, Told, built
 from tests.host.conftest import Instance
 from tests.host.test_build_daemon import Daemon
 from tests.product.instance import PINNACE
@@ -26,13 +26,8 @@ from tests.product.instance import PINNACE
 
 @pytest.fixture
 async def world(instance: Instance, busybox_root: Path) -> AsyncIterator[BuildWorld]:
-    one = BuildWorld(instance)
-    await one.start()
-    await one.bring_base(busybox_root)
-    yield one
-    left = one.leftovers()
-    await one.close()
-    assert left == [], "the build left something behind"
+    async with built(instance, busybox_root) as one:
+        yield one
 
 
 DOCKERFILE = """

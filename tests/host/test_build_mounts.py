@@ -12,7 +12,7 @@ import pytest
 
 from pinnace.base.errors import UserError
 from pinnace.build.run_options import RunOptions
-from tests.host.build_world import BuildWorld, Told
+from tests.host.build_world import BuildWorld, Told, built
 from tests.host.conftest import Instance
 
 SECRET = b"correct-horse-battery"
@@ -20,13 +20,8 @@ SECRET = b"correct-horse-battery"
 
 @pytest.fixture
 async def world(instance: Instance, busybox_root: Path) -> AsyncIterator[BuildWorld]:
-    one = BuildWorld(instance)
-    await one.start()
-    await one.bring_base(busybox_root)
-    yield one
-    left = one.leftovers()
-    await one.close()
-    assert left == [], "the build left something behind"
+    async with built(instance, busybox_root) as one:
+        yield one
 
 
 async def run(world: BuildWorld, body: str, **given: object) -> str:

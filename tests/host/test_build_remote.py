@@ -20,7 +20,7 @@ import pytest
 from pinnace.base.errors import HostError, PinnaceError, UserError
 from pinnace.build.remote.download import DownloadJob, download
 from pinnace.build.run_options import RunOptions
-from tests.host.build_world import BuildWorld, Told
+from tests.host.build_world import BuildWorld, Told, built
 from tests.host.conftest import Instance
 from tests.host.registries import free_port
 from tests.host.web import GIT_HTTP_BACKEND, Page, Repository, Web, serving
@@ -30,12 +30,8 @@ MODIFIED, MODIFIED_S = "Wed, 21 Oct 2015 07:28:00 GMT", 1445412480
 
 @pytest.fixture
 async def world(instance: Instance) -> AsyncIterator[BuildWorld]:
-    one = BuildWorld(instance)
-    await one.start()
-    yield one
-    left = one.leftovers()
-    await one.close()
-    assert left == [], "the build left something behind"
+    async with built(instance) as one:
+        yield one
 
 
 @pytest.fixture

@@ -24,11 +24,14 @@ Schema = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "src" / "pinnace" / "kube" / "objects"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+APIEXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 # Module name -> prefix of its definitions.
 MODULES: dict[str, str] = {
     "meta_v1": META,
     "core_v1": "io.k8s.api.core.v1",
+    "admissionregistration_v1": "io.k8s.api.admissionregistration.v1",
+    "apiextensions_v1": APIEXTENSIONS,
     "apps_v1": "io.k8s.api.apps.v1",
     "authentication_v1": "io.k8s.api.authentication.v1",
     "authorization_v1": "io.k8s.api.authorization.v1",
@@ -39,6 +42,7 @@ MODULES: dict[str, str] = {
     "discovery_v1": "io.k8s.api.discovery.v1",
     "events_v1": "io.k8s.api.events.v1",
     "networking_v1": "io.k8s.api.networking.v1",
+    "node_v1": "io.k8s.api.node.v1",
     "policy_v1": "io.k8s.api.policy.v1",
     "rbac_v1": "io.k8s.api.rbac.v1",
     "scheduling_v1": "io.k8s.api.scheduling.v1",
@@ -51,10 +55,18 @@ SCALARS: dict[str, tuple[str, str]] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": ("int | str", "int"),
     f"{META}.FieldsV1": ("dict[str, Any]", ""),
     "io.k8s.apimachinery.pkg.runtime.RawExtension": ("dict[str, Any]", ""),
+    f"{APIEXTENSIONS}.JSON": ("Any", ""),
+    f"{APIEXTENSIONS}.JSONSchemaProps": ("dict[str, Any]", ""),
     f"{META}.Time": ("str", ""),
     f"{META}.MicroTime": ("str", ""),
 }
-UNUSED = {f"{META}.Patch"}  # an empty definition without fields or users
+UNUSED = {  # definitions without fields or users
+    f"{META}.Patch",
+    f"{APIEXTENSIONS}.ExternalDocumentation",
+    f"{APIEXTENSIONS}.JSONSchemaPropsOrArray",
+    f"{APIEXTENSIONS}.JSONSchemaPropsOrBool",
+    f"{APIEXTENSIONS}.JSONSchemaPropsOrStringArray",
+}
 
 # Strings where "" differs from absent.
 OPTIONAL_STRINGS = {

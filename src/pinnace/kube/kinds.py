@@ -18,16 +18,24 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from pinnace.kube.objects import (
+        admissionregistration_v1,
+        apiextensions_v1,
         apps_v1,
         autoscaling_v1,
         autoscaling_v2,
+        batch_v1,
         coordination_v1,
         core_v1,
         discovery_v1,
         events_v1,
         metrics_v1beta1,
+        networking_v1,
+        node_v1,
         pinnace_v1,
         policy_v1,
+        rbac_v1,
+        scheduling_v1,
+        storage_v1,
     )
 
 T = TypeVar("T")
@@ -235,6 +243,231 @@ NODE_METRICS: Kind[metrics_v1beta1.NodeMetrics] = Kind(
 POD_METRICS: Kind[metrics_v1beta1.PodMetrics] = Kind(
     "metrics.k8s.io", "v1beta1", "PodMetrics", "pods", "metrics_v1beta1.PodMetrics", verbs=("get", "list")
 )
+REPLICATION_CONTROLLER: Kind[core_v1.ReplicationController] = Kind(
+    "",
+    "v1",
+    "ReplicationController",
+    "replicationcontrollers",
+    "core_v1.ReplicationController",
+    short_names=("rc",),
+    categories=("all",),
+    subresources=(
+        SCALE_SUBRESOURCE,
+        STATUS,
+    ),
+)
+POD_TEMPLATE: Kind[core_v1.PodTemplate] = Kind(
+    "",
+    "v1",
+    "PodTemplate",
+    "podtemplates",
+    "core_v1.PodTemplate",
+)
+LIMIT_RANGE: Kind[core_v1.LimitRange] = Kind(
+    "",
+    "v1",
+    "LimitRange",
+    "limitranges",
+    "core_v1.LimitRange",
+    short_names=("limits",),
+)
+RESOURCE_QUOTA: Kind[core_v1.ResourceQuota] = Kind(
+    "",
+    "v1",
+    "ResourceQuota",
+    "resourcequotas",
+    "core_v1.ResourceQuota",
+    short_names=("quota",),
+    subresources=(STATUS,),
+)
+PERSISTENT_VOLUME: Kind[core_v1.PersistentVolume] = Kind(
+    "",
+    "v1",
+    "PersistentVolume",
+    "persistentvolumes",
+    "core_v1.PersistentVolume",
+    namespaced=False,
+    short_names=("pv",),
+    subresources=(STATUS,),
+)
+PERSISTENT_VOLUME_CLAIM: Kind[core_v1.PersistentVolumeClaim] = Kind(
+    "",
+    "v1",
+    "PersistentVolumeClaim",
+    "persistentvolumeclaims",
+    "core_v1.PersistentVolumeClaim",
+    short_names=("pvc",),
+    subresources=(STATUS,),
+)
+DAEMON_SET: Kind[apps_v1.DaemonSet] = Kind(
+    "apps",
+    "v1",
+    "DaemonSet",
+    "daemonsets",
+    "apps_v1.DaemonSet",
+    short_names=("ds",),
+    categories=("all",),
+    subresources=(STATUS,),
+)
+STATEFUL_SET: Kind[apps_v1.StatefulSet] = Kind(
+    "apps",
+    "v1",
+    "StatefulSet",
+    "statefulsets",
+    "apps_v1.StatefulSet",
+    short_names=("sts",),
+    categories=("all",),
+    subresources=(
+        SCALE_SUBRESOURCE,
+        STATUS,
+    ),
+)
+CONTROLLER_REVISION: Kind[apps_v1.ControllerRevision] = Kind(
+    "apps",
+    "v1",
+    "ControllerRevision",
+    "controllerrevisions",
+    "apps_v1.ControllerRevision",
+)
+JOB: Kind[batch_v1.Job] = Kind(
+    "batch",
+    "v1",
+    "Job",
+    "jobs",
+    "batch_v1.Job",
+    categories=("all",),
+    subresources=(STATUS,),
+)
+CRON_JOB: Kind[batch_v1.CronJob] = Kind(
+    "batch",
+    "v1",
+    "CronJob",
+    "cronjobs",
+    "batch_v1.CronJob",
+    short_names=("cj",),
+    categories=("all",),
+    subresources=(STATUS,),
+)
+INGRESS: Kind[networking_v1.Ingress] = Kind(
+    "networking.k8s.io",
+    "v1",
+    "Ingress",
+    "ingresses",
+    "networking_v1.Ingress",
+    short_names=("ing",),
+    subresources=(STATUS,),
+)
+INGRESS_CLASS: Kind[networking_v1.IngressClass] = Kind(
+    "networking.k8s.io",
+    "v1",
+    "IngressClass",
+    "ingressclasses",
+    "networking_v1.IngressClass",
+    namespaced=False,
+)
+NETWORK_POLICY: Kind[networking_v1.NetworkPolicy] = Kind(
+    "networking.k8s.io",
+    "v1",
+    "NetworkPolicy",
+    "networkpolicies",
+    "networking_v1.NetworkPolicy",
+    short_names=("netpol",),
+)
+RUNTIME_CLASS: Kind[node_v1.RuntimeClass] = Kind(
+    "node.k8s.io",
+    "v1",
+    "RuntimeClass",
+    "runtimeclasses",
+    "node_v1.RuntimeClass",
+    namespaced=False,
+)
+POD_DISRUPTION_BUDGET: Kind[policy_v1.PodDisruptionBudget] = Kind(
+    "policy",
+    "v1",
+    "PodDisruptionBudget",
+    "poddisruptionbudgets",
+    "policy_v1.PodDisruptionBudget",
+    short_names=("pdb",),
+    subresources=(STATUS,),
+)
+ROLE: Kind[rbac_v1.Role] = Kind(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "Role",
+    "roles",
+    "rbac_v1.Role",
+)
+ROLE_BINDING: Kind[rbac_v1.RoleBinding] = Kind(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "RoleBinding",
+    "rolebindings",
+    "rbac_v1.RoleBinding",
+)
+CLUSTER_ROLE: Kind[rbac_v1.ClusterRole] = Kind(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "ClusterRole",
+    "clusterroles",
+    "rbac_v1.ClusterRole",
+    namespaced=False,
+)
+CLUSTER_ROLE_BINDING: Kind[rbac_v1.ClusterRoleBinding] = Kind(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "ClusterRoleBinding",
+    "clusterrolebindings",
+    "rbac_v1.ClusterRoleBinding",
+    namespaced=False,
+)
+PRIORITY_CLASS: Kind[scheduling_v1.PriorityClass] = Kind(
+    "scheduling.k8s.io",
+    "v1",
+    "PriorityClass",
+    "priorityclasses",
+    "scheduling_v1.PriorityClass",
+    namespaced=False,
+    short_names=("pc",),
+)
+STORAGE_CLASS: Kind[storage_v1.StorageClass] = Kind(
+    "storage.k8s.io",
+    "v1",
+    "StorageClass",
+    "storageclasses",
+    "storage_v1.StorageClass",
+    namespaced=False,
+    short_names=("sc",),
+)
+CUSTOM_RESOURCE_DEFINITION: Kind[apiextensions_v1.CustomResourceDefinition] = Kind(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    "apiextensions_v1.CustomResourceDefinition",
+    namespaced=False,
+    short_names=("crd", "crds"),
+    categories=("api-extensions",),
+    subresources=(STATUS,),
+)
+VALIDATING_ADMISSION_POLICY: Kind[admissionregistration_v1.ValidatingAdmissionPolicy] = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicies",
+    "admissionregistration_v1.ValidatingAdmissionPolicy",
+    namespaced=False,
+    categories=("api-extensions",),
+    subresources=(STATUS,),
+)
+VALIDATING_ADMISSION_POLICY_BINDING: Kind[admissionregistration_v1.ValidatingAdmissionPolicyBinding] = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingAdmissionPolicyBinding",
+    "validatingadmissionpolicybindings",
+    "admissionregistration_v1.ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+    categories=("api-extensions",),
+)
 # Our own: what the image store and the engine keep beside Kubernetes' objects.
 IMAGE: Kind[pinnace_v1.Image] = Kind(
     "pinnace.dev", "v1", "Image", "images", "pinnace_v1.Image", namespaced=False
@@ -266,13 +499,38 @@ SERVED: tuple[Kind[Any], ...] = (
     SECRET,
     SERVICE_ACCOUNT,
     SERVICE,
+    REPLICATION_CONTROLLER,
+    POD_TEMPLATE,
+    LIMIT_RANGE,
+    RESOURCE_QUOTA,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
     DEPLOYMENT,
     REPLICA_SET,
+    DAEMON_SET,
+    STATEFUL_SET,
+    CONTROLLER_REVISION,
     HORIZONTAL_POD_AUTOSCALER,
     HORIZONTAL_POD_AUTOSCALER_V1,
     LEASE,
     ENDPOINT_SLICE,
     EVENT_V1,
+    JOB,
+    CRON_JOB,
+    INGRESS,
+    INGRESS_CLASS,
+    NETWORK_POLICY,
+    RUNTIME_CLASS,
+    POD_DISRUPTION_BUDGET,
+    ROLE,
+    ROLE_BINDING,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    PRIORITY_CLASS,
+    STORAGE_CLASS,
+    CUSTOM_RESOURCE_DEFINITION,
+    VALIDATING_ADMISSION_POLICY,
+    VALIDATING_ADMISSION_POLICY_BINDING,
     NODE_METRICS,
     POD_METRICS,
     IMAGE,

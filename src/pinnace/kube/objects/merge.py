@@ -10,6 +10,34 @@ Row: TypeAlias = tuple[str, str, str, tuple[str, ...]]
 
 # Struct -> wire name -> row; a field that is missing here is replaced as a whole by patches, if it is a list.
 ROWS: Final[dict[str, dict[str, Row]]] = {
+    "admissionregistration_v1.MutatingAdmissionPolicySpec": {
+        "matchConditions": ("merge", "name", "map", ("name",)),
+    },
+    "admissionregistration_v1.MutatingWebhook": {
+        "matchConditions": ("merge", "name", "map", ("name",)),
+    },
+    "admissionregistration_v1.MutatingWebhookConfiguration": {
+        "webhooks": ("merge", "name", "map", ("name",)),
+    },
+    "admissionregistration_v1.ValidatingAdmissionPolicyBindingSpec": {
+        "validationActions": ("", "", "set", ()),
+    },
+    "admissionregistration_v1.ValidatingAdmissionPolicySpec": {
+        "matchConditions": ("merge", "name", "map", ("name",)),
+        "variables": ("merge", "name", "map", ("name",)),
+    },
+    "admissionregistration_v1.ValidatingAdmissionPolicyStatus": {
+        "conditions": ("", "", "map", ("type",)),
+    },
+    "admissionregistration_v1.ValidatingWebhook": {
+        "matchConditions": ("merge", "name", "map", ("name",)),
+    },
+    "admissionregistration_v1.ValidatingWebhookConfiguration": {
+        "webhooks": ("merge", "name", "map", ("name",)),
+    },
+    "apiextensions_v1.CustomResourceDefinitionStatus": {
+        "conditions": ("", "", "map", ("type",)),
+    },
     "apps_v1.DaemonSetStatus": {
         "conditions": ("merge", "type", "map", ("type",)),
     },
@@ -150,6 +178,9 @@ ROWS: Final[dict[str, dict[str, Row]]] = {
     "networking_v1.ServiceCIDRStatus": {
         "conditions": ("merge", "type", "map", ("type",)),
     },
+    "node_v1.Scheduling": {
+        "nodeSelector": ("", "", "atomic", ()),
+    },
     "policy_v1.PodDisruptionBudgetSpec": {
         "selector": ("replace", "", "", ()),
     },
@@ -170,6 +201,11 @@ ROWS: Final[dict[str, dict[str, Row]]] = {
 # Structs that server-side apply owns as a whole.
 ATOMIC: Final[frozenset[str]] = frozenset(
     {
+        "admissionregistration_v1.MatchResources",
+        "admissionregistration_v1.NamedRuleWithOperations",
+        "admissionregistration_v1.ParamKind",
+        "admissionregistration_v1.ParamRef",
+        "admissionregistration_v1.Variable",
         "autoscaling_v1.CrossVersionObjectReference",
         "core_v1.ConfigMapKeySelector",
         "core_v1.EndpointAddress",

@@ -15,9 +15,11 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.custom_codec import custom_from_values, encode_custom
 from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import describe, find_mismatch, handled
-from pinnace.kube.schema import Form, Shape, schema_of
+from pinnace.kube.objects.custom import CustomObject
+from pinnace.kube.schema import Form, Shape
 from pinnace.kube.strict import find_unknown_fields, find_unknown_in, strict_error
 
 __all__ = [
@@ -56,7 +58,7 @@ def _decoder(kind: Kind[T]) -> msgspec.json.Decoder[T]:
 
 def encode(obj: msgspec.Struct) -> bytes:
     """Return an object as JSON."""
-    return _ENCODER.encode(obj)
+    return encode_custom(obj) if type(obj) is CustomObject else _ENCODER.encode(obj)
 
 
 def decode(kind: Kind[T], data: bytes) -> T:
@@ -64,6 +66,8 @@ def decode(kind: Kind[T], data: bytes) -> T:
 
     Raises: ApiError BadRequest if it is no JSON, of another kind or version, or a field has the wrong type.
     """
+    if kind.custom is not None:
+        return from_json(kind, decode_json(data, kind=kind))
     try:
         obj: Any = _decoder(kind).decode(data)
     except msgspec.ValidationError:
@@ -111,7 +115,7 @@ def decode_json(data: bytes, *, kind: Kind[Any] | None = None) -> Any:
 
 def to_json(obj: msgspec.Struct) -> Any:
     """Return an object as plain values that may be changed: dicts, lists, strings, numbers, booleans."""
-    return msgspec.json.decode(_ENCODER.encode(obj))
+    return msgspec.json.decode(encode(obj))
 
 
 def from_json(kind: Kind[T], value: Any) -> T:
@@ -126,6 +130,8 @@ def from_json(kind: Kind[T], value: Any) -> T:
     said = (value.get("apiVersion") or kind.api_version, value.get("kind") or kind.kind)
     if isinstance(said[0], str) and isinstance(said[1], str):
         _check_header(kind, *said)
+    if kind.custom is not None:
+        return custom_from_values(kind, value, kind.api_version)  # type: ignore[return-value]
     try:
         return msgspec.convert(value, kind.type)
     except msgspec.ValidationError:
@@ -149,8 +155,9 @@ def without_nulls(value: Any, shape: Shape) -> Any:
     Source: Go's encoding/json, Unmarshal: null leaves the zero value.
     """
     if shape.form is Form.STRUCT and isinstance(value, dict):
-        assert shape.struct is not None
-        fields = schema_of(shape.struct).fields
+        schema = shape.schema
+        assert schema is not None
+        fields = schema.fields
         return {
             name: without_nulls(part, fields[name].shape) if name in fields else part
             for name, part in value.items()

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from pinnace.kube.custom import CustomVersion
     from pinnace.kube.objects import (
         admissionregistration_v1,
         apiextensions_v1,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         scheduling_v1,
         storage_v1,
     )
+    from pinnace.kube.schema import Shape
 
 T = TypeVar("T")
 
@@ -74,7 +76,8 @@ class Kind(Generic[T]):
     """What is known of one kind in one version.
 
     `struct` names the type as MODULE.CLASS below pinnace.kube.objects; `storage` is set only where several groups share
-    one stored resource.
+    one stored resource. `custom` is what a CustomResourceDefinition says of the kind, None for one that is built in;
+    `singular_name` and `list_name` are set where they don't follow from `kind`.
     """
 
     group: str
@@ -88,6 +91,9 @@ class Kind(Generic[T]):
     subresources: tuple[Subresource, ...] = ()
     verbs: tuple[str, ...] = VERBS
     storage: str = ""
+    custom: CustomVersion | None = None
+    singular_name: str = ""
+    list_name: str = ""
 
     @cached_property
     def type(self) -> type[T]:
@@ -95,6 +101,16 @@ class Kind(Generic[T]):
         module, _, name = self.struct.partition(".")
         struct: type[T] = getattr(importlib.import_module(f"pinnace.kube.objects.{module}"), name)
         return struct
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What a whole object looks like on the wire, and how its parts merge."""
+        if self.custom is not None:
+            return self.custom.shape
+        from pinnace.kube.schema import struct_shape
+
+        struct: Any = self.type
+        return struct_shape(struct)
 
     @cached_property
     def api_version(self) -> str:
@@ -113,11 +129,11 @@ class Kind(Generic[T]):
 
     @cached_property
     def singular(self) -> str:
-        return self.kind.lower()
+        return self.singular_name or self.kind.lower()
 
     @cached_property
     def list_kind(self) -> str:
-        return f"{self.kind}List"
+        return self.list_name or f"{self.kind}List"
 
     @cached_property
     def has_status(self) -> bool:

@@ -47,6 +47,11 @@ def apply_patch(kind: Kind[Any], content_type: str, body: bytes, document: Any) 
         known = ", ".join((JSON, MERGE, STRATEGIC))
         message = f"the body of the request was in an unknown format - accepted media types include: {known}"
         raise ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, message)
+    if notation == STRATEGIC and kind.custom is not None:
+        # Source: Kubernetes v1.37, apiserver/pkg/endpoints/handlers/patch.go: there is no Go type to merge by.
+        known = ", ".join((JSON, MERGE, "application/apply-patch+yaml"))
+        message = f"the body of the request was in an unknown format - accepted media types include: {known}"
+        raise ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, message)
     try:
         patch = decode_json(body)
     except ApiError as error:

@@ -36,11 +36,22 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The form of a value; `struct` is a STRUCT's type, `item` the shape of a LIST's items or a MAP's values."""
+    """The form of a value; `struct` is a STRUCT's type, `item` the shape of a LIST's items or a MAP's values.
+
+    A STRUCT of a custom kind has no type but `own` fields. A FREE value of a custom kind is `deduced`: its maps are
+    owned field by field, its lists as a whole; one of a struct is owned as a whole.
+    """
 
     form: Form
     struct: type[msgspec.Struct] | None = None
     item: Shape | None = None
+    own: StructSchema | None = None
+    deduced: bool = False
+
+    @property
+    def schema(self) -> StructSchema | None:
+        """The fields of a STRUCT, None for all else."""
+        return schema_of(self.struct) if self.struct is not None else self.own
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +71,14 @@ class FieldSchema:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StructSchema:
-    """All fields of a struct by wire name; an `atomic` one is owned as a whole."""
+    """All fields of a struct by wire name; an `atomic` one is owned as a whole, an `open` one keeps fields that it doesn't know."""
 
     name: str
     fields: Mapping[str, FieldSchema] = field(default_factory=dict)
     atomic: bool = False
+    open: bool = False
 
 
 _SCALARS: Mapping[frozenset[object], Form] = {
@@ -99,6 +111,12 @@ def shape_of(annotation: Any) -> Shape:
         item = shape_of(args[1])
         return _FREE if item.form is Form.FREE else Shape(Form.MAP, item=item)
     return _FREE
+
+
+@cache
+def struct_shape(struct: Any) -> Shape:
+    """Return the shape of a whole struct."""
+    return Shape(Form.STRUCT, struct=struct)
 
 
 @cache

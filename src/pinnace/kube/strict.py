@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
-
-import msgspec
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import handled
-from pinnace.kube.schema import Form, Shape, schema_of
+from pinnace.kube.schema import Form, Shape, StructSchema, struct_shape
 
 MAX_UNKNOWN_FIELDS = 100  # enough for a person to act on; a bound for the answer's size
 
@@ -29,7 +27,7 @@ def find_unknown_fields(kind: Kind[Any], data: bytes) -> tuple[str, ...]:
     within each object, as Kubernetes lists them. Empty for what is no JSON object.
     """
     try:
-        if is_clean(json.loads(data, object_pairs_hook=_once), kind.type):
+        if _knows(json.loads(data, object_pairs_hook=_once), kind.shape):
             return ()
     except _Double:
         pass
@@ -39,14 +37,14 @@ def find_unknown_fields(kind: Kind[Any], data: bytes) -> tuple[str, ...]:
         pairs = json.loads(data, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return ()
-    return _collect(_unknown(pairs, Shape(Form.STRUCT, struct=kind.type), ""))
+    return _collect(_unknown(pairs, kind.shape, ""))
 
 
 def find_unknown_in(kind: Kind[Any], value: Any) -> tuple[str, ...]:
     """Return what plain values say that their kind doesn't know, by path; for a patch's result."""
-    if is_clean(value, kind.type):
+    if _knows(value, kind.shape):
         return ()
-    return _collect(_unknown(value, Shape(Form.STRUCT, struct=kind.type), ""))
+    return _collect(_unknown(value, kind.shape, ""))
 
 
 def strict_error(kind: Kind[Any], found: tuple[str, ...]) -> ApiError:
@@ -73,7 +71,8 @@ def _unknown(value: Any, shape: Shape, path: str) -> Iterator[str]:
     pairs = value if isinstance(value, _Pairs) else list(value.items()) if isinstance(value, dict) else None
     if pairs is None or shape.form not in (Form.STRUCT, Form.MAP):
         return
-    fields = schema_of(shape.struct).fields if shape.struct else {}
+    schema = shape.schema
+    fields, is_open = (schema.fields, schema.open) if schema is not None else ({}, False)
     prefix = f"{path}." if path else ""
     seen = set()
     for name, part in pairs:
@@ -84,7 +83,7 @@ def _unknown(value: Any, shape: Shape, path: str) -> Iterator[str]:
             yield from _unknown(part, shape.item, prefix + name)
         elif name in fields:
             yield from _unknown(part, fields[name].shape, prefix + name)
-        else:
+        elif not is_open:
             yield f'unknown field "{prefix}{name}"'
 
 
@@ -104,33 +103,40 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def is_clean(value: Any, struct: type[Any]) -> bool:
     """Say whether plain values hold no field that the struct doesn't know; a value of the wrong type is not judged."""
-    return _knows(value, Shape(Form.STRUCT, struct=struct))
+    return _knows(value, struct_shape(struct))
 
 
 def _knows(value: Any, shape: Shape) -> bool:
-    if shape.struct is not None:
+    schema = shape.schema
+    if schema is not None:
         if not isinstance(value, dict):
             return True
-        below = _shapes_below(shape.struct)
+        below = _shapes_below(schema)
         for name, part in value.items():
             if name not in below:
+                if schema.open:
+                    continue
                 return False
             inner = below[name]
             if inner is not None and not _knows(part, inner):
                 return False
         return True
     item = shape.item
-    assert item is not None
+    if item is None:
+        return True
     parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
     return all(_knows(part, item) for part in parts)
 
 
-@cache
-def _shapes_below(struct: type[msgspec.Struct]) -> Mapping[str, Shape | None]:
+@lru_cache(maxsize=4096)
+def _shapes_below(schema: StructSchema) -> Mapping[str, Shape | None]:
     """Return each field's shape, or None where no struct is below it and nothing can be unknown."""
-    fields = schema_of(struct).fields
-    return {name: field.shape if _has_structs(field.shape) else None for name, field in fields.items()}
+    return {name: field.shape if _has_structs(field.shape) else None for name, field in schema.fields.items()}
 
 
 def _has_structs(shape: Shape) -> bool:
-    return shape.struct is not None or (shape.item is not None and _has_structs(shape.item))
+    return (
+        shape.struct is not None
+        or shape.own is not None
+        or (shape.item is not None and _has_structs(shape.item))
+    )

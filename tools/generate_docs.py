@@ -1,4 +1,4 @@
-"""Writes the pages that follow from tables in the code: docs/settings.md, docs/kinds.md, docs/verbs.md.
+"""Writes what follows from tables in the code: docs/settings.md, kinds.md, verbs.md, and a part of docs/compatibility.md.
 
 Run: python tools/generate_docs.py (writes), python tools/generate_docs.py --check (says which are out of date). A test
 checks the same. What stands beside a row here, in the code's own words, belongs to the code: change it there.
@@ -17,6 +17,9 @@ import click
 from pinnace.base.settings import ROWS, Settings
 from pinnace.cli.main import VERBS, Verb
 from pinnace.kube.kinds import SERVED, STORED, Kind
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from generate_unacted import render_unacted, replace_unacted
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOTE = "<!-- Written by tools/generate_docs.py; change the table that it names, then run it again. -->\n"
@@ -181,7 +184,17 @@ def _render_option(option: click.Option) -> str:
     return f"`{', '.join([*option.opts, *option.secondary_opts])}{value}`"
 
 
-PAGES = {"settings.md": render_settings_page, "kinds.md": render_kinds_page, "verbs.md": render_verbs_page}
+def render_compatibility_page() -> str:
+    """Return docs/compatibility.md, written by hand but for what stands between its marks."""
+    return replace_unacted((DOCS / "compatibility.md").read_text(), render_unacted(render_table))
+
+
+PAGES = {
+    "settings.md": render_settings_page,
+    "kinds.md": render_kinds_page,
+    "verbs.md": render_verbs_page,
+    "compatibility.md": render_compatibility_page,
+}
 
 
 def find_outdated() -> list[str]:

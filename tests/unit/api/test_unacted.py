@@ -95,9 +95,9 @@ async def test_creators_and_changers_hear_of_it_and_nobody_else() -> None:
         kinds.POD, codec.to_json(pod) | {"metadata": {"name": "web", "labels": {"a": "b"}}}
     )
     changed = Context(user="somebody")
-    await api.update(labelled, namespace="default", context=changed)
+    updated = await api.update(labelled, namespace="default", context=changed)
     assert changed.warnings == context.warnings
 
     status = Context(user="somebody")
-    await api.update_status(pod, context=status)
+    await api.update_status(updated, context=status)
     assert status.warnings == []

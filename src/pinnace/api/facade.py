@@ -17,7 +17,7 @@ from pinnace.api.context import SYSTEM, Context
 from pinnace.api.deletion import DeleteWish
 from pinnace.api.kinds.service_addresses import claim_of
 from pinnace.api.patches import Patch, apply_patch
-from pinnace.api.prepare import Part, World, part_of
+from pinnace.api.prepare import Part, World, admit_connect, part_of
 from pinnace.api.reads import LabelPredicate, Reader, key_of
 from pinnace.api.scale import read_scale, write_scale
 from pinnace.api.settings import ApiSettings
@@ -61,7 +61,8 @@ class Api:
         self._event_stamp = 0
         self._reader = Reader(store, settings.cache_size)
         self._addresses = Addresses(settings, chance)
-        self._writer = Writer(store, self._reader, World(self._reader, clock, chance), self._addresses)
+        self._world = World(self._reader, clock, chance)
+        self._writer = Writer(store, self._reader, self._world, self._addresses)
         for service in self._reader.list(SERVICE, None, None, None):
             key = key_of(SERVICE, service.metadata.namespace, service.metadata.name)
             self._addresses.settle(key, claim_of(service))
@@ -292,6 +293,22 @@ class Api:
     ) -> Deletion[Pod]:
         """Delete a pod on behalf of somebody who drains its node."""
         return await self.delete(POD, namespace, pod_name, grace_s=grace_s, uid=uid, context=context)
+
+    def admit_connect(
+        self,
+        kind: Kind[Any],
+        namespace: str,
+        name: str,
+        subresource: str,
+        *,
+        options: Any = None,
+        context: Context = SYSTEM,
+    ) -> None:
+        """Ask admission whether somebody may exec in, attach to, forward to or proxy to an object.
+
+        Raises: ApiError of the first row that says no.
+        """
+        admit_connect(kind, namespace, name, subresource, options, context, self._world)
 
     async def finish_deletion(self, pod: Pod) -> None:
         """Remove a pod for good: its node has ended it. Does nothing when it is gone or another one has its name."""

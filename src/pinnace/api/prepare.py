@@ -10,17 +10,21 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from pinnace.api.admission.namespaces import admit_to_namespace
+from pinnace.api.admission import CHAIN, AdmissionFacts, Attempt, Operation
+from pinnace.api.admission.attempt import QuotaBook
+from pinnace.api.admission.chain import Steps, mutate, validate
 from pinnace.api.context import Context
 from pinnace.api.errors import bad_request, conflict
 from pinnace.api.kinds.namespace import prepare_finalize
-from pinnace.api.strategy import Facts, Strategy, meta_of, with_meta
+from pinnace.api.strategy import Strategy, meta_of, with_meta
+from pinnace.api.unacted import find_unacted
 from pinnace.api.validation.metadata import validate_metadata, validate_metadata_update
 from pinnace.api.validation.problems import Problems
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.base.times import render_time
+from pinnace.kube.kinds import Kind
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 
 T = TypeVar("T")
@@ -51,9 +55,10 @@ def part_of(subresource: str) -> Part:
 class World:
     """What preparing may use: other objects, time, chance."""
 
-    facts: Facts
+    facts: AdmissionFacts
     clock: Clock
     chance: Chance
+    quotas: QuotaBook | None = None
 
 
 def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Context, world: World) -> T:
@@ -64,16 +69,85 @@ def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Con
     kind = row.kind
     obj = row.default(with_meta_of(obj, _new_metadata(row, meta_of(obj), namespace, world)))
     meta = meta_of(obj)
-    if kind.namespaced and meta.namespace:
-        admit_to_namespace(kind, meta.namespace, meta.name, world.facts)
+    steps = CHAIN.find_steps(kind.resource, Operation.CREATE)
+    attempt = None if steps is None else _attempt(row, Operation.CREATE, obj, None, Part.MAIN, context, world)
+    if steps is not None and attempt is not None:
+        obj = mutate(steps, attempt)
     obj = row.prepare_create(row.admit(obj, world.facts, context))
     problems = Problems()
     validate_metadata(meta, namespaced=kind.namespaced, name_rule=row.name_rule, problems=problems)
     row.validate(obj, problems)
+    row.validate_change(obj, None, problems)
     if problems:
         raise problems.to_error(kind.kind, kind.group, meta.name)
+    if steps is not None and attempt is not None:
+        _admit(steps, attempt, obj)
     _warn(row, obj, context)
     return obj
+
+
+def _attempt(
+    row: Strategy[T],
+    operation: Operation,
+    obj: T | None,
+    old: T | None,
+    part: Part,
+    context: Context,
+    world: World,
+) -> Attempt:
+    meta = meta_of(old if obj is None else obj)
+    return Attempt(
+        kind=row.kind,
+        operation=operation,
+        namespace=meta.namespace,
+        name=meta.name,
+        object=obj,
+        old=old,
+        subresource=part.value,
+        context=context,
+        facts=world.facts,
+        quotas=world.quotas,
+    )
+
+
+def _admit(steps: Steps, attempt: Attempt, obj: Any) -> None:
+    attempt.object = obj
+    validate(steps, attempt)
+
+
+def admit_delete(row: Strategy[T], old: T, context: Context, world: World) -> None:
+    """Raises: ApiError of the first row of admission that keeps the object."""
+    steps = CHAIN.find_steps(row.kind.resource, Operation.DELETE)
+    if steps is not None:
+        validate(steps, _attempt(row, Operation.DELETE, None, old, Part.MAIN, context, world))
+
+
+def admit_connect(
+    kind: Kind[Any],
+    namespace: str,
+    name: str,
+    subresource: str,
+    options: Any,
+    context: Context,
+    world: World,
+) -> None:
+    """Raises: ApiError of the first row of admission that refuses the connection."""
+    steps = CHAIN.find_steps(kind.resource, Operation.CONNECT, subresource)
+    if steps is not None:
+        attempt = Attempt(
+            kind=kind,
+            operation=Operation.CONNECT,
+            namespace=namespace,
+            name=name,
+            object=options,
+            old=None,
+            subresource=subresource,
+            context=context,
+            facts=world.facts,
+            quotas=world.quotas,
+        )
+        mutate(steps, attempt)
+        validate(steps, attempt)
 
 
 def with_meta_of(obj: T, meta: ObjectMeta) -> T:
@@ -117,10 +191,10 @@ def _new_metadata(row: Strategy[Any], meta: ObjectMeta, namespace: str | None, w
     )
 
 
-def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Context) -> T:
+def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Context, world: World) -> T:
     """Return an existing object as it is to be stored after a change of one of its parts.
 
-    Raises: ApiError Conflict (another uid), Invalid.
+    Raises: ApiError Conflict (another uid), Forbidden (admission), Invalid.
     """
     old_meta = meta_of(old)
     uid = meta_of(new).uid
@@ -128,6 +202,11 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old_meta.uid}"
         raise conflict(row.kind, old_meta.name, why)
     problems = Problems()
+    steps = CHAIN.find_steps(row.kind.resource, Operation.UPDATE, part.value)
+    attempt = None
+    if steps is not None:
+        attempt = _attempt(row, Operation.UPDATE, new, old, part, context, world)
+        new = mutate(steps, attempt)
     if part is Part.STATUS:
         new = row.prepare_status(new, old)
         row.validate_status(new, old, problems)
@@ -138,6 +217,8 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
         new = _prepare_main(row, new, old, problems)
     if problems:
         raise problems.to_error(row.kind.kind, row.kind.group, old_meta.name)
+    if steps is not None and attempt is not None:
+        _admit(steps, attempt, new)
     if part is Part.MAIN:
         _warn(row, new, context)
     return new
@@ -146,6 +227,8 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
 def _warn(row: Strategy[T], obj: T, context: Context) -> None:
     if context.reads_warnings:
         for sentence in row.warn(obj):
+            context.warn(sentence)
+        for sentence in find_unacted(row.kind, obj):
             context.warn(sentence)
 
 
@@ -160,6 +243,7 @@ def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:
     if row.generation:
         new = with_meta(new, generation=(old_meta.generation or 0) + 1)
     row.validate(new, problems)
+    row.validate_change(new, old, problems)
     row.validate_update(new, old, problems)
     return new
 

@@ -135,6 +135,15 @@ class Reader:
         decode = self.decode
         return tuple([decode(kind, record) for record in records])
 
+    def list_in(self, kind: Kind[T], namespace: str) -> tuple[T, ...]:
+        """Return the objects of one kind in a namespace; "" for a kind that has none."""
+        return tuple(
+            [
+                self.decode(kind, record)
+                for record in self._store.list(kind.resource, namespace or None).records
+            ]
+        )
+
     def _candidates(
         self, kind: Kind[Any], namespace: str | None, fields: Mapping[str, str]
     ) -> tuple[Record, ...]:

@@ -9,19 +9,18 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pinnace.api.admission.namespaces import IMMORTAL
 from pinnace.api.allocation import Addresses
 from pinnace.api.context import Context
 from pinnace.api.deletion import Action, DeleteWish, check_preconditions, is_over, plan_deletion
-from pinnace.api.errors import already_exists, conflict, forbidden, not_found
+from pinnace.api.errors import already_exists, conflict, not_found
 from pinnace.api.kinds import strategy_of
 from pinnace.api.patches import Patch, PatchType, apply_patch
-from pinnace.api.prepare import Part, World, prepare_create, prepare_update
+from pinnace.api.prepare import Part, World, admit_delete, prepare_create, prepare_update
 from pinnace.api.reads import Reader, header_of, key_of
 from pinnace.api.strategy import Strategy, meta_of, with_meta
 from pinnace.api.versions import convert, merge_stored, stored_kind
 from pinnace.kube import codec
-from pinnace.kube.kinds import NAMESPACE, Kind
+from pinnace.kube.kinds import Kind
 from pinnace.store.interface import (
     Header,
     Key,
@@ -130,7 +129,7 @@ class Writer:
                     await self._store.settled(key)
                     return old
                 if not prepared:
-                    new = prepare_update(row, new, old, part, context)
+                    new = prepare_update(row, new, old, part, context, self._world)
                     new = self._allocate(row, new) if part is Part.MAIN else new
                 return await self._replace(row, record, old, new, context)
             except RevisionConflict:
@@ -203,13 +202,12 @@ class Writer:
     async def delete(self, kind: Kind[T], key: Key, wish: DeleteWish, context: Context) -> tuple[T, bool]:
         """Delete; return the object, and whether it is gone."""
         row = strategy_of(kind)
-        if kind is NAMESPACE and key.name in IMMORTAL:
-            raise forbidden(kind, key.name, "this namespace may not be deleted")
         while True:
             record = await self._latest(kind, key)
             old = self._reader.decode(kind, record)
             try:
                 check_preconditions(row, old, wish)
+                admit_delete(row, old, context, self._world)
                 plan = plan_deletion(row, old, wish, self._world.clock.now())
                 return await self._carry_out(row, record, plan.action, plan.object, context)
             except RevisionConflict:

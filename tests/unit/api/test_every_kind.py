@@ -90,6 +90,7 @@ SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
             },
         },
     ),
+    (kinds.PRIORITY_CLASS, {"metadata": {"name": "sample"}, "value": 10, "globalDefault": True}),
     (kinds.REPLICA_SET, deployment_document("sample")),
     (kinds.SECRET, {"metadata": META, "stringData": {"a": "b"}}),
     (

@@ -1,1 +1,24 @@
-"""Decides whether a new object may come in, given the rest of the world, and adds what the cluster adds."""
+"""Decides whether an attempt may go on, given the rest of the world, and adds what the cluster adds.
+
+The table of rows that look across kinds, in Kubernetes' order. What concerns one kind alone is its own row's `admit`, in
+`kinds/`. The next row costs one file, one line here, one test, one line in docs/admission.md. Rows must not import
+`pinnace.api.kinds`: the kinds' rows import from here.
+"""
+
+from pinnace.api.admission import namespaces, priority, service_account, tolerations
+from pinnace.api.admission.attempt import Admission, AdmissionFacts, Attempt, Operation
+from pinnace.api.admission.chain import Chain
+
+__all__ = ["CHAIN", "ROWS", "Admission", "AdmissionFacts", "Attempt", "Operation"]
+
+# Source: Kubernetes v1.36, pkg/kubeapiserver/options/plugins.go, AllOrderedPlugins.
+ROWS: tuple[Admission, ...] = (
+    namespaces.ROW,
+    namespaces.DELETE_ROW,
+    service_account.ROW,
+    priority.POD_ROW,
+    priority.CLASS_ROW,
+    tolerations.ROW,
+)
+
+CHAIN = Chain(ROWS)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from pinnace.api.admission.pods import admit_pod
 from pinnace.api.defaults.pods import default_pod_spec
 from pinnace.api.defaults.qos import compute_qos_class
 from pinnace.api.memo import Memo, spec_key
@@ -113,7 +112,6 @@ def compute_grace(pod: Pod, wish_s: int | None) -> int:
 STRATEGY = Strategy(
     kind=POD,
     default=_default,
-    admit=admit_pod,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     prepare_status=_prepare_status,

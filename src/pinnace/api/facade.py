@@ -22,14 +22,15 @@ from pinnace.api.reads import LabelPredicate, Reader, key_of
 from pinnace.api.scale import read_scale, write_scale
 from pinnace.api.settings import ApiSettings
 from pinnace.api.strategy import meta_of, with_meta
-from pinnace.api.versions import convert, merge_stored, stored_kind
+from pinnace.api.versions import convert, merge_stored, written_kind
 from pinnace.api.watches import ObjectChange, ObjectWatch
 from pinnace.api.write import Writer
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.kube import codec
-from pinnace.kube.kinds import EVENT, NAMESPACE, POD, SCALE, SERVICE, Kind, kind_of
+from pinnace.kube.kind_table import KindTable
+from pinnace.kube.kinds import EVENT, NAMESPACE, POD, SCALE, SERVICE, Kind
 from pinnace.kube.objects.autoscaling_v1 import Scale
 from pinnace.kube.objects.core_v1 import Event, Namespace, Pod
 from pinnace.store.interface import Key, Listing, Record, Revision, Store
@@ -58,6 +59,7 @@ class Api:
         self.clock = clock
         self.chance = chance
         self.settings = settings
+        self.kinds = KindTable()
         self._event_stamp = 0
         self._reader = Reader(store, settings.cache_size)
         self._addresses = Addresses(settings, chance)
@@ -140,8 +142,8 @@ class Api:
 
         Raises: ApiError AlreadyExists, Invalid, NotFound (its namespace), Forbidden, BadRequest.
         """
-        kind = kind_of(obj)
-        stored = stored_kind(kind)
+        kind = self.kinds.kind_of(obj)
+        stored = written_kind(kind)
         return convert(await self._writer.create(stored, convert(obj, stored), namespace, context), kind)
 
     async def update(self, obj: T, *, namespace: str | None = None, context: Context = SYSTEM) -> T:
@@ -160,8 +162,8 @@ class Api:
         return await self._writer.update(NAMESPACE, obj, None, Part.FINALIZE, context)
 
     async def _update(self, obj: T, namespace: str | None, part: Part, context: Context) -> T:
-        kind = kind_of(obj)
-        stored = stored_kind(kind)
+        kind = self.kinds.kind_of(obj)
+        stored = written_kind(kind)
         if kind is stored:
             return await self._writer.update(kind, obj, namespace, part, context)
         meta = meta_of(obj)
@@ -204,7 +206,7 @@ class Api:
         pure. What it raises ends the change.
         """
         key, part = key_of(kind, namespace, name), part_of(subresource)
-        stored = stored_kind(kind)
+        stored = written_kind(kind)
         if kind is stored:
             return await self._writer.change(kind, key, fn, part, context)
 
@@ -234,7 +236,7 @@ class Api:
             grace_s=grace_s, uid=uid, resource_version=resource_version, propagation=propagation
         )
         key = key_of(kind, namespace, name)
-        obj, gone = await self._writer.delete(stored_kind(kind), key, wish, context)
+        obj, gone = await self._writer.delete(written_kind(kind), key, wish, context)
         return Deletion(convert(obj, kind), gone)
 
     async def delete_collection(

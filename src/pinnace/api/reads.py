@@ -13,7 +13,7 @@ import msgspec
 from pinnace.api.errors import not_found
 from pinnace.api.kinds import strategy_of
 from pinnace.api.strategy import Strategy, meta_of
-from pinnace.api.versions import convert, stored_kind
+from pinnace.api.versions import convert, decode_stored, render_stored, stored_kind, written_kind
 from pinnace.kube import codec
 from pinnace.kube.field_selectors import fields_of
 from pinnace.kube.kinds import Kind
@@ -59,6 +59,13 @@ class ObjectCache:
         if before is not None:
             self._keep_recent(key, *before)
 
+    def forget_resource(self, resource: str) -> None:
+        """Drop all objects of a resource: what its kind makes of them has changed."""
+        for key in [key for key in self._newest if key.resource == resource]:
+            del self._newest[key]
+        for pair in [pair for pair in self._recent if pair[0].resource == resource]:
+            del self._recent[pair]
+
     def _keep_recent(self, key: Key, revision: Revision, obj: Any) -> None:
         if len(self._recent) >= _RECENT:
             self._recent.pop(next(iter(self._recent)))
@@ -95,7 +102,7 @@ class Reader:
         key, revision = record.header.key, record.revision
         obj = self.cache.get(key, revision)
         if obj is _ABSENT:
-            obj = codec.decode(stored, record.value)
+            obj = decode_stored(stored, record)
             self.cache.put(key, revision, obj)
         result: T = obj if stored is kind else convert(obj, kind)
         return result
@@ -166,8 +173,8 @@ class Reader:
         always = {"metadata.name": key.name, "metadata.namespace": key.namespace}
         if wanted is not None and all(name in held or name in always for name in wanted):
             return {**always, **held}
-        stored = stored_kind(kind)
-        return {**always, **fields_of(stored, self.decode(stored, record))}
+        asked = written_kind(kind)
+        return {**always, **fields_of(asked, self.decode(asked, record))}
 
     def owned_by(self, uid: str, kind: Kind[T]) -> tuple[T, ...]:
         """Return the objects of one kind that name `uid` as an owner."""
@@ -181,8 +188,8 @@ class Reader:
 
     def render(self, kind: Kind[Any], record: Record) -> bytes:
         """Return a record's JSON in the kind's version: the stored bytes as they are wherever that is possible."""
-        if stored_kind(kind) is kind:
-            return record.value
+        if kind.custom is not None or stored_kind(kind) is kind:
+            return render_stored(kind, record)
         obj: msgspec.Struct = self.decode(kind, record)
         return codec.encode(obj)
 
@@ -190,5 +197,7 @@ class Reader:
 @cache
 def indexed_fields(kind: Kind[Any]) -> tuple[str, ...]:
     """Return the fields by which the store finds a kind's objects without looking at all of them."""
+    if kind.custom is not None:
+        return ()
     stored = stored_kind(kind)
     return tuple(strategy_of(stored).index(stored.type()))

@@ -9,21 +9,56 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from pinnace.api.custom.coercion import decode_custom, note_clean, render_custom, to_version
 from pinnace.base.errors import Bug
-from pinnace.kube import kinds
+from pinnace.kube import codec, kinds
 from pinnace.kube.kinds import Kind
 from pinnace.kube.objects import autoscaling_v1, autoscaling_v2, core_v1, events_v1
+from pinnace.kube.objects.custom import CustomObject
+from pinnace.store.interface import Key, Record
 
 T = TypeVar("T")
 
 
 def stored_kind(kind: Kind[Any]) -> Kind[Any]:
     """Return the version in which a kind's objects are kept."""
+    if kind.custom is not None:
+        return kind.custom.family.stored
     return kinds.by_resource(kind.resource) or kind
+
+
+def written_kind(kind: Kind[Any]) -> Kind[Any]:
+    """Return the version in whose terms a write is prepared and judged: a custom kind's own, else the stored one."""
+    return kind if kind.custom is not None else stored_kind(kind)
+
+
+def decode_stored(stored: Kind[Any], record: Record) -> Any:
+    """Return the object of a record, in the version in which its kind is kept."""
+    return decode_custom(stored, record) if stored.custom is not None else codec.decode(stored, record.value)
+
+
+def keep_written(kind: Kind[Any], key: Key, revision: int, obj: CustomObject) -> CustomObject:
+    """Return a custom object that is about to be stored in the version in which its kind is kept."""
+    stored = stored_kind(kind)
+    note_clean(stored, key, revision)
+    return to_version(stored, obj)
+
+
+def render_stored(kind: Kind[Any], record: Record) -> bytes:
+    """Return a record as JSON in the kind's version: the stored bytes as they are wherever that is possible."""
+    if kind.custom is not None:
+        return render_custom(kind, record)
+    stored = stored_kind(kind)
+    if stored is kind:
+        return record.value
+    converted: Any = convert(codec.decode(stored, record.value), kind)
+    return codec.encode(converted)
 
 
 def convert(obj: Any, kind: Kind[T]) -> T:
     """Return the object in another version. Raises: Bug when nobody has written down how."""
+    if kind.custom is not None and isinstance(obj, CustomObject):
+        return to_version(kind, obj)  # type: ignore[return-value]
     if isinstance(obj, kind.type):
         return obj
     function = _CONVERSIONS.get((type(obj), kind.type))
@@ -148,6 +183,8 @@ def _event_to_core(event: events_v1.Event) -> core_v1.Event:
 
 def merge_stored(obj: Any, old: Any) -> Any:
     """Return the object in the version of `old`, with what a writer of its own version can't see as it was."""
+    if isinstance(obj, CustomObject):
+        return obj
     converted = convert(obj, kinds.kind_of(old))
     if isinstance(obj, autoscaling_v1.HorizontalPodAutoscaler):
         return _merge_hpa(converted, old)

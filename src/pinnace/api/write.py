@@ -18,7 +18,7 @@ from pinnace.api.patches import Patch, PatchType, apply_patch
 from pinnace.api.prepare import Part, World, admit_delete, prepare_create, prepare_update
 from pinnace.api.reads import Reader, header_of, key_of
 from pinnace.api.strategy import Strategy, meta_of, with_meta
-from pinnace.api.versions import convert, merge_stored, stored_kind
+from pinnace.api.versions import convert, keep_written, merge_stored, written_kind
 from pinnace.kube import codec
 from pinnace.kube.kinds import Kind
 from pinnace.store.interface import (
@@ -82,6 +82,8 @@ class Writer:
         def build(revision: Revision) -> tuple[Header, bytes]:
             stored: Any = with_meta(obj, resource_version=str(revision))
             built.append(stored)
+            if row.kind.custom is not None:
+                stored = keep_written(row.kind, key, revision, stored)
             self._reader.cache.put(key, revision, stored)
             return header_of(row, key, stored), codec.encode(stored)
 
@@ -189,12 +191,12 @@ class Writer:
             document.setdefault("metadata", {}).setdefault("name", key.name)
             return merge_stored(codec.from_json(kind, document), old)
 
-        return convert(await self.change(stored_kind(kind), key, patched, part, context, checked=True), kind)
+        return convert(await self.change(written_kind(kind), key, patched, part, context, checked=True), kind)
 
     async def _create_applied(self, kind: Kind[T], key: Key, patch: Patch, context: Context) -> T:
         document = apply_patch(kind, {}, patch, context, now=self._world.clock.now())
         obj: Any = with_meta(codec.from_json(kind, document), name=key.name, resource_version="")
-        stored = stored_kind(kind)
+        stored = written_kind(kind)
         return convert(await self.create(stored, convert(obj, stored), key.namespace or None, context), kind)
 
     # ------------------------------------------------------------------ delete
@@ -208,6 +210,8 @@ class Writer:
             try:
                 check_preconditions(row, old, wish)
                 admit_delete(row, old, context, self._world)
+                if row.orphan_warning and not wish.propagation:
+                    context.warn(row.orphan_warning)
                 plan = plan_deletion(row, old, wish, self._world.clock.now())
                 return await self._carry_out(row, record, plan.action, plan.object, context)
             except RevisionConflict:

@@ -104,16 +104,28 @@ _PATHS: Mapping[tuple[str, str], str] = {("events", "source"): "source.component
 
 def selectable_fields(kind: Kind[Any]) -> tuple[str, ...]:
     """Return the fields that a selector on this kind may name."""
-    own = SELECTABLE.get(kind.resource, ())
+    own = SELECTABLE.get(kind.resource, ()) if kind.custom is None else tuple(kind.custom.selectable)
     return ("metadata.name", *(("metadata.namespace",) if kind.namespaced else ()), *own)
 
 
 def fields_of(kind: Kind[Any], obj: Any) -> dict[str, str]:
     """Return an object's selectable fields with their values as text: "" for what is not set, "false" for a boolean."""
+    if kind.custom is not None:
+        return _fields_of_custom(kind.custom.selectable, obj)
     found = {}
     for name, read, empty in _readers(kind):
         value = read(obj)
         found[name] = empty if value is None else value if isinstance(value, str) else _render(value)
+    return found
+
+
+def _fields_of_custom(selectable: Mapping[str, tuple[str, ...]], obj: Any) -> dict[str, str]:
+    found = {"metadata.name": obj.metadata.name, "metadata.namespace": obj.metadata.namespace}
+    for name, path in selectable.items():
+        value: Any = obj.body
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        found[name] = "" if value is None else _render(value)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinnace.api.facade import Api
-from pinnace.api.versions import stored_kind
+from pinnace.api.versions import written_kind
 from pinnace.kube.kinds import Kind
 from pinnace.kube.selectors import FieldSelector, Selector, check_fields, parse_fields, parse_labels
 from pinnace.kubeapi.query import Query
@@ -55,7 +55,7 @@ def select(api: Api, kind: Kind[Any], query: Query, *, name: str = "") -> Select
     labels, fields = query.text("labelSelector"), query.text("fieldSelector")
     selector = parse_fields(fields) if fields else None
     if selector is not None:
-        check_fields(stored_kind(kind), selector)
+        check_fields(written_kind(kind), selector)
     return Selection(
         api=api,
         kind=kind,

@@ -6,19 +6,16 @@ cache is not used on purpose: a record shown here may be one that the store neve
 
 from typing import Any
 
-from pinnace.api.versions import convert, stored_kind
-from pinnace.kube.codec import decode, encode
+from pinnace.api.versions import decode_stored, render_stored, stored_kind
 from pinnace.kube.kinds import Kind
 from pinnace.store.interface import Record
 
 
 def decode_record(kind: Kind[Any], record: Record) -> Any:
     """Return the record's object, in the version in which its kind is kept."""
-    return decode(stored_kind(kind), record.value)
+    return decode_stored(stored_kind(kind), record)
 
 
 def render_record(kind: Kind[Any], record: Record) -> bytes:
     """Return the record's object as JSON in the kind's version."""
-    if stored_kind(kind) is kind:
-        return record.value
-    return encode(convert(decode_record(kind, record), kind))
+    return render_stored(kind, record)

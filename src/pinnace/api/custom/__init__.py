@@ -1,0 +1,1 @@
+"""Custom kinds: definitions checked and put in force, and their objects pruned, defaulted, judged and stored."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from pinnace.api.custom.coercion import decode_custom, note_clean, render_custom, to_version
+from pinnace.api.sharing import decode_shared
 from pinnace.base.errors import Bug
 from pinnace.kube import codec, kinds
 from pinnace.kube.kinds import Kind
@@ -34,7 +35,9 @@ def written_kind(kind: Kind[Any]) -> Kind[Any]:
 
 def decode_stored(stored: Kind[Any], record: Record) -> Any:
     """Return the object of a record, in the version in which its kind is kept."""
-    return decode_custom(stored, record) if stored.custom is not None else codec.decode(stored, record.value)
+    if stored.custom is not None:
+        return decode_custom(stored, record)
+    return decode_shared(stored, record.value)
 
 
 def keep_written(kind: Kind[Any], key: Key, revision: int, obj: CustomObject) -> CustomObject:

@@ -1,6 +1,9 @@
 """Says on whose behalf a write happens, and how. Built by the edges; everybody else writes as SYSTEM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from pinnace.api.access.users import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,10 +16,17 @@ class Context:
 
     user: str = ""
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     field_manager: str = ""
     dry_run: bool = False
     field_validation: str = "Ignore"
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def caller(self) -> User:
+        """Who asks, as authorization knows it."""
+        return User(self.user, self.groups, self.uid, self.extra)
 
     @property
     def reads_warnings(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pinnace.api import events as occurrences
+from pinnace.api.access.authorizer import Authorizer
 from pinnace.api.allocation import Addresses
 from pinnace.api.bindings import bind_pod
 from pinnace.api.context import SYSTEM, Context
@@ -63,7 +64,8 @@ class Api:
         self._event_stamp = 0
         self._reader = Reader(store, settings.cache_size)
         self._addresses = Addresses(settings, chance)
-        self._world = World(self._reader, clock, chance)
+        self.access = Authorizer(self._reader)
+        self._world = World(self._reader, clock, chance, access=self.access)
         self._writer = Writer(store, self._reader, self._world, self._addresses)
         for service in self._reader.list(SERVICE, None, None, None):
             key = key_of(SERVICE, service.metadata.namespace, service.metadata.name)
@@ -93,6 +95,10 @@ class Api:
     def owned_by(self, uid: str, kind: Kind[T]) -> tuple[T, ...]:
         """Return the objects of one kind that name `uid` among their owners."""
         return self._reader.owned_by(uid, kind)
+
+    def dependents_of(self, uid: str) -> tuple[Key, ...]:
+        """Return the keys of the objects of all kinds that name `uid` among their owners."""
+        return tuple(record.header.key for record in self.store.by_owner(uid))
 
     def pods_on(self, node_name: str) -> tuple[Pod, ...]:
         """Return the pods bound to a node; with "", those that are bound to none."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from pinnace.api.access.escalation import Access
 from pinnace.api.admission import CHAIN, AdmissionFacts, Attempt, Operation
 from pinnace.api.admission.attempt import QuotaBook
 from pinnace.api.admission.chain import Steps, mutate, validate
@@ -59,6 +60,7 @@ class World:
     clock: Clock
     chance: Chance
     quotas: QuotaBook | None = None
+    access: Access | None = None
 
 
 def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Context, world: World) -> T:
@@ -107,6 +109,7 @@ def _attempt(
         context=context,
         facts=world.facts,
         quotas=world.quotas,
+        access=world.access,
     )
 
 
@@ -145,6 +148,7 @@ def admit_connect(
             context=context,
             facts=world.facts,
             quotas=world.quotas,
+            access=world.access,
         )
         mutate(steps, attempt)
         validate(steps, attempt)

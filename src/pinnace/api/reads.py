@@ -142,6 +142,14 @@ class Reader:
         decode = self.decode
         return tuple([decode(kind, record) for record in records])
 
+    def all(self, kind: Kind[T]) -> tuple[T, ...]:
+        """Return all objects of one kind."""
+        return self.list_in(kind, "")
+
+    def changed(self, kind: Kind[Any]) -> Revision:
+        """Return the revision of the last change of any object of the kind."""
+        return self._store.changed(kind.resource)
+
     def list_in(self, kind: Kind[T], namespace: str) -> tuple[T, ...]:
         """Return the objects of one kind in a namespace; "" for a kind that has none."""
         return tuple(

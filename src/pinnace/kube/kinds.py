@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         admissionregistration_v1,
         apiextensions_v1,
         apps_v1,
+        authentication_v1,
+        authorization_v1,
         autoscaling_v1,
         autoscaling_v2,
         batch_v1,
@@ -58,8 +60,8 @@ class Subresource:
 
 STATUS = Subresource("status")
 SCALE_SUBRESOURCE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
-# Source: Kubernetes v1.36, GET /api/v1 of a real server; what nobody serves here (ephemeralcontainers, resize, a service
-# account's token) is not offered, or clients would go for it instead of doing without.
+# Source: Kubernetes v1.36, GET /api/v1 of a real server; what nobody serves here (ephemeralcontainers, resize) is
+# not offered, or clients would go for it instead of doing without.
 POD_SUBRESOURCES = (
     Subresource("attach", ("create", "get"), "PodAttachOptions"),
     Subresource("binding", ("create",), "Binding"),
@@ -195,6 +197,9 @@ SERVICE_ACCOUNT: Kind[core_v1.ServiceAccount] = Kind(
     "serviceaccounts",
     "core_v1.ServiceAccount",
     short_names=("sa",),
+    subresources=(
+        Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
+    ),
 )
 EVENT: Kind[core_v1.Event] = Kind("", "v1", "Event", "events", "core_v1.Event", short_names=("ev",))
 BINDING: Kind[core_v1.Binding] = Kind("", "v1", "Binding", "bindings", "core_v1.Binding", verbs=("create",))
@@ -484,6 +489,60 @@ VALIDATING_ADMISSION_POLICY_BINDING: Kind[admissionregistration_v1.ValidatingAdm
     namespaced=False,
     categories=("api-extensions",),
 )
+# Questions about access: what is created is the answer, and nothing is stored.
+TOKEN_REVIEW: Kind[authentication_v1.TokenReview] = Kind(
+    "authentication.k8s.io",
+    "v1",
+    "TokenReview",
+    "tokenreviews",
+    "authentication_v1.TokenReview",
+    namespaced=False,
+    verbs=("create",),
+)
+SELF_SUBJECT_REVIEW: Kind[authentication_v1.SelfSubjectReview] = Kind(
+    "authentication.k8s.io",
+    "v1",
+    "SelfSubjectReview",
+    "selfsubjectreviews",
+    "authentication_v1.SelfSubjectReview",
+    namespaced=False,
+    verbs=("create",),
+)
+SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.SubjectAccessReview] = Kind(
+    "authorization.k8s.io",
+    "v1",
+    "SubjectAccessReview",
+    "subjectaccessreviews",
+    "authorization_v1.SubjectAccessReview",
+    namespaced=False,
+    verbs=("create",),
+)
+LOCAL_SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.LocalSubjectAccessReview] = Kind(
+    "authorization.k8s.io",
+    "v1",
+    "LocalSubjectAccessReview",
+    "localsubjectaccessreviews",
+    "authorization_v1.LocalSubjectAccessReview",
+    verbs=("create",),
+)
+SELF_SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.SelfSubjectAccessReview] = Kind(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    "authorization_v1.SelfSubjectAccessReview",
+    namespaced=False,
+    verbs=("create",),
+)
+SELF_SUBJECT_RULES_REVIEW: Kind[authorization_v1.SelfSubjectRulesReview] = Kind(
+    "authorization.k8s.io",
+    "v1",
+    "SelfSubjectRulesReview",
+    "selfsubjectrulesreviews",
+    "authorization_v1.SelfSubjectRulesReview",
+    namespaced=False,
+    verbs=("create",),
+)
 # Our own: what the image store and the engine keep beside Kubernetes' objects.
 IMAGE: Kind[pinnace_v1.Image] = Kind(
     "pinnace.dev", "v1", "Image", "images", "pinnace_v1.Image", namespaced=False
@@ -498,6 +557,9 @@ VOLUME: Kind[pinnace_v1.Volume] = Kind(
 # Bodies of subresources: they have no address of their own.
 SCALE: Kind[autoscaling_v1.Scale] = Kind(
     "autoscaling", "v1", "Scale", "scales", "autoscaling_v1.Scale", verbs=()
+)
+TOKEN_REQUEST: Kind[authentication_v1.TokenRequest] = Kind(
+    "authentication.k8s.io", "v1", "TokenRequest", "tokenrequests", "authentication_v1.TokenRequest", verbs=()
 )
 EVICTION: Kind[policy_v1.Eviction] = Kind(
     "policy", "v1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
@@ -547,13 +609,19 @@ SERVED: tuple[Kind[Any], ...] = (
     CUSTOM_RESOURCE_DEFINITION,
     VALIDATING_ADMISSION_POLICY,
     VALIDATING_ADMISSION_POLICY_BINDING,
+    TOKEN_REVIEW,
+    SELF_SUBJECT_REVIEW,
+    SUBJECT_ACCESS_REVIEW,
+    LOCAL_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_RULES_REVIEW,
     NODE_METRICS,
     POD_METRICS,
     IMAGE,
     CONTAINER,
     VOLUME,
 )
-BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION)
+BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION, TOKEN_REQUEST)
 STORED: tuple[Kind[Any], ...] = tuple(
     {kind.resource: kind for kind in reversed(SERVED) if "watch" in kind.verbs}.values()
 )[::-1]

@@ -214,6 +214,13 @@ class Store(Protocol):
         """Return records in key order, those after `after`, at most `limit`. None means all namespaces."""
         ...
 
+    def changed(self, resource: str) -> Revision:
+        """Return the revision of the last change of any object of the resource that this process has seen; 0 if none.
+
+        For those who derive something from a resource's objects: while it stays the same, so does what they derived.
+        """
+        ...
+
     def by_owner(self, uid: str, resource: str | None = None) -> tuple[Record, ...]:
         """Return the records that name `uid` among their owners."""
         ...

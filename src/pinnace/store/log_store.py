@@ -104,6 +104,9 @@ class LogStore(ABC):
     ) -> Listing:
         return self._state.page(resource, namespace, after, limit)
 
+    def changed(self, resource: str) -> Revision:
+        return self._state.changed(resource)
+
     def by_owner(self, uid: str, resource: str | None = None) -> tuple[Record, ...]:
         return self._state.by_owner(uid, resource)
 

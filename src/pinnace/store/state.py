@@ -41,6 +41,7 @@ class State:
         self._keys: dict[str, list[Key]] = {}
         self._owned: dict[str, dict[Key, None]] = {}
         self._fields: dict[tuple[str, str, str], dict[Key, None]] = {}
+        self._changed: dict[str, Revision] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -65,6 +66,9 @@ class State:
         end = last if limit is None else min(last, first + limit)
         records = self._records
         return Listing(self.revision, tuple([records[key] for key in keys[first:end]]), last - end)
+
+    def changed(self, resource: str) -> Revision:
+        return self._changed.get(resource, Revision(0))
 
     def by_owner(self, uid: str, resource: str | None) -> tuple[Record, ...]:
         keys = self._owned.get(uid, {})
@@ -96,6 +100,7 @@ class State:
         if change.revision <= self.revision:
             raise Bug(f"revision {change.revision} of {change.record.key} comes after {self.revision}")
         self.revision = change.revision
+        self._changed[change.record.key.resource] = change.revision
         self._log.append(change)
         self.log_bytes += _superseded_bytes(change)
         if change.previous is not None:

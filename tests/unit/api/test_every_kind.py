@@ -13,6 +13,33 @@ META = {"name": "sample", "namespace": "default"}
 ENDPOINT = {"addresses": ["10.244.0.5"], "conditions": {"ready": True}}
 
 SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
+    (
+        kinds.CLUSTER_ROLE,
+        {"metadata": {"name": "sample"}, "rules": [{"nonResourceURLs": ["/a/*"], "verbs": ["get"]}]},
+    ),
+    (
+        kinds.CLUSTER_ROLE_BINDING,
+        {
+            "metadata": {"name": "sample"},
+            "roleRef": {"kind": "ClusterRole", "name": "view"},
+            "subjects": [
+                {"kind": "Group", "name": "g"},
+                {"kind": "ServiceAccount", "name": "a", "namespace": "b"},
+            ],
+        },
+    ),
+    (
+        kinds.ROLE,
+        {"metadata": META, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+    ),
+    (
+        kinds.ROLE_BINDING,
+        {
+            "metadata": META,
+            "roleRef": {"kind": "Role", "name": "sample"},
+            "subjects": [{"kind": "User", "name": "a"}],
+        },
+    ),
     (kinds.CONFIG_MAP, {"metadata": META, "data": {"a": "1"}, "binaryData": {"b": "eA=="}}),
     (kinds.DEPLOYMENT, deployment_document("sample")),
     (

@@ -5,7 +5,7 @@ The table of rows that look across kinds, in Kubernetes' order. What concerns on
 `pinnace.api.kinds`: the kinds' rows import from here.
 """
 
-from pinnace.api.admission import namespaces, priority, service_account, tolerations
+from pinnace.api.admission import escalation, namespaces, priority, service_account, tolerations
 from pinnace.api.admission.attempt import Admission, AdmissionFacts, Attempt, Operation
 from pinnace.api.admission.chain import Chain
 
@@ -15,6 +15,7 @@ __all__ = ["CHAIN", "ROWS", "Admission", "AdmissionFacts", "Attempt", "Operation
 ROWS: tuple[Admission, ...] = (
     namespaces.ROW,
     namespaces.DELETE_ROW,
+    escalation.ROW,
     service_account.ROW,
     priority.POD_ROW,
     priority.CLASS_ROW,

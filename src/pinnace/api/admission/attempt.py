@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from pinnace.api.access.escalation import Access
 from pinnace.api.context import Context
 from pinnace.api.strategy import Facts
 from pinnace.kube.kinds import Kind
@@ -62,6 +63,7 @@ class Attempt:
     context: Context
     facts: AdmissionFacts
     quotas: QuotaBook | None = None
+    access: Access | None = None
 
     @property
     def dry_run(self) -> bool:

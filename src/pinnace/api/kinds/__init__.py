@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pinnace.api.kinds import (
+    cluster_role,
+    cluster_role_binding,
     config_map,
     deployment,
     endpoint_slice,
@@ -19,6 +21,8 @@ from pinnace.api.kinds import (
     pod,
     priority_class,
     replica_set,
+    role,
+    role_binding,
     secret,
     service,
     service_account,
@@ -29,6 +33,8 @@ from pinnace.kube.kinds import Kind
 T = TypeVar("T")
 
 ROWS: tuple[Strategy[Any], ...] = (
+    cluster_role.STRATEGY,
+    cluster_role_binding.STRATEGY,
     config_map.STRATEGY,
     deployment.STRATEGY,
     endpoint_slice.STRATEGY,
@@ -41,6 +47,8 @@ ROWS: tuple[Strategy[Any], ...] = (
     pod.STRATEGY,
     priority_class.STRATEGY,
     replica_set.STRATEGY,
+    role.STRATEGY,
+    role_binding.STRATEGY,
     secret.STRATEGY,
     service.STRATEGY,
     service_account.STRATEGY,

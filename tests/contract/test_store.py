@@ -14,6 +14,7 @@ from pinnace.store.interface import (
     Key,
     KeyExists,
     KeyMissing,
+    Listing,
     Revision,
     RevisionAhead,
     RevisionConflict,
@@ -235,6 +236,34 @@ async def test_lists_are_ordered_by_namespace_and_name_and_can_be_paged(store: L
     # A page continues behind a record that has gone meanwhile.
     await remove(store, pod("y", "a"))
     assert names(store.list("pods", after=pod("y", "a"))) == ["a/z", "a-b/w", "b/x"]
+
+
+async def test_a_list_can_show_the_state_at_a_past_revision(store: LogStore) -> None:
+    for name in ("a", "c", "e"):
+        await put(store, pod(name))
+    then = store.revision
+    await put(store, pod("b"))
+    await remove(store, pod("c"))
+    changed = await put(store, pod("e"))
+    await put(store, Key("services", "default", "other"))
+
+    def states(listing: Listing) -> list[tuple[str, int]]:
+        return [(record.key.name, record.revision) for record in listing.records]
+
+    assert states(store.list("pods")) == [("a", 1), ("b", 4), ("e", changed)]
+    past = store.list("pods", at=then)
+    assert (states(past), past.revision, past.remaining) == ([("a", 1), ("c", 2), ("e", 3)], then, 0)
+    page = store.list("pods", "default", at=then, limit=2)
+    assert (states(page), page.remaining) == ([("a", 1), ("c", 2)], 1)
+    assert states(store.list("pods", at=then, after=page.records[-1].key)) == [("e", 3)]
+    assert states(store.list("pods", "elsewhere", at=then)) == []
+    assert states(store.list("services", at=then)) == []
+    assert store.list("nothing", at=then) == (then, (), 0)
+    await store.compact(Revision(then + 1))
+    with pytest.raises(Compacted):
+        store.list("pods", at=then)
+    with pytest.raises(RevisionAhead):
+        store.list("pods", at=Revision(store.revision + 1))
 
 
 async def test_indexes_follow_every_change(store: LogStore) -> None:

@@ -125,9 +125,13 @@ class Api:
         *,
         after: Key | None = None,
         limit: int | None = None,
+        at: Revision | None = None,
     ) -> Listing:
-        """Return stored records and the revision they were read at."""
-        return self.store.list(kind.resource, namespace or None, after=after, limit=limit)
+        """Return stored records and the revision they were read at; `at` asks for a past one.
+
+        Raises: Compacted, RevisionAhead.
+        """
+        return self.store.list(kind.resource, namespace or None, after=after, limit=limit, at=at)
 
     def render_raw(self, kind: Kind[Any], record: Record) -> bytes:
         """Return a record's JSON in the kind's version; the stored bytes themselves unless a version is converted."""

@@ -210,8 +210,12 @@ class Store(Protocol):
         *,
         after: Key | None = None,
         limit: int | None = None,
+        at: Revision | None = None,
     ) -> Listing:
-        """Return records in key order, those after `after`, at most `limit`. None means all namespaces."""
+        """Return records in key order, those after `after`, at most `limit`. None means all namespaces.
+
+        With `at`, the state at that revision, which the log must still reach. Raises: Compacted, RevisionAhead.
+        """
         ...
 
     def changed(self, resource: str) -> Revision:

@@ -101,8 +101,9 @@ class LogStore(ABC):
         *,
         after: Key | None = None,
         limit: int | None = None,
+        at: Revision | None = None,
     ) -> Listing:
-        return self._state.page(resource, namespace, after, limit)
+        return self._state.page(resource, namespace, after, limit, at)
 
     def changed(self, resource: str) -> Revision:
         return self._state.changed(resource)

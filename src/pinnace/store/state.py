@@ -55,17 +55,55 @@ class State:
     def get(self, key: Key) -> Record | None:
         return self._records.get(key)
 
-    def page(self, resource: str, namespace: str | None, after: Key | None, limit: int | None) -> Listing:
+    def page(
+        self,
+        resource: str,
+        namespace: str | None,
+        after: Key | None,
+        limit: int | None,
+        at: Revision | None = None,
+    ) -> Listing:
+        """Return a page of the present, or of the state at a revision. Raises: Compacted, RevisionAhead."""
+        if at is not None and at != self.revision:
+            before = self._before(resource, at)
+            if before:
+                return self._page_of_past(resource, namespace, after, limit, at, before)
+            return self.page(resource, namespace, after, limit)._replace(revision=at)
         keys = self._keys.get(resource, [])
-        first, last = 0, len(keys)
-        if namespace is not None:
-            first = bisect_left(keys, Key(resource, namespace, ""))
-            last = bisect_left(keys, Key(resource, namespace + "\0", ""), first)
-        if after is not None:
-            first = bisect_right(keys, after, first, last)
+        first, last = _range(keys, resource, namespace, after)
         end = last if limit is None else min(last, first + limit)
         records = self._records
         return Listing(self.revision, tuple([records[key] for key in keys[first:end]]), last - end)
+
+    def _before(self, resource: str, at: Revision) -> dict[Key, Record | None]:
+        """Return what those objects were at a revision that have changed since; None for one that was not there."""
+        if at < self.compacted:
+            raise Compacted(at, self.compacted)
+        if at >= self.changed(resource):
+            if at > self.revision:
+                raise RevisionAhead(at, self.revision)
+            return {}
+        before: dict[Key, Record | None] = {}
+        for change in self.changes_after(at):
+            if change.record.key.resource == resource:
+                before.setdefault(change.record.key, change.previous)
+        return before
+
+    def _page_of_past(
+        self,
+        resource: str,
+        namespace: str | None,
+        after: Key | None,
+        limit: int | None,
+        at: Revision,
+        before: dict[Key, Record | None],
+    ) -> Listing:
+        present = (key for key in self._keys.get(resource, []) if key not in before)
+        keys = sorted([*present, *(key for key, record in before.items() if record is not None)])
+        first, last = _range(keys, resource, namespace, after)
+        end = last if limit is None else min(last, first + limit)
+        records = tuple([before.get(key) or self._records[key] for key in keys[first:end]])
+        return Listing(at, records, last - end)
 
     def changed(self, resource: str) -> Revision:
         return self._changed.get(resource, Revision(0))
@@ -163,6 +201,17 @@ class State:
             _discard(self._owned, uid, key)
         for field, value in record.header.fields.items():
             _discard(self._fields, (key.resource, field, value), key)
+
+
+def _range(keys: list[Key], resource: str, namespace: str | None, after: Key | None) -> tuple[int, int]:
+    """Return where the keys of a namespace that come after a key begin and end."""
+    first, last = 0, len(keys)
+    if namespace is not None:
+        first = bisect_left(keys, Key(resource, namespace, ""))
+        last = bisect_left(keys, Key(resource, namespace + "\0", ""), first)
+    if after is not None:
+        first = bisect_right(keys, after, first, last)
+    return first, last
 
 
 def _superseded_bytes(change: Change) -> int:

@@ -14,7 +14,6 @@ from pinnace.api.facade import Api
 from pinnace.base.errors import ApiError, Reason
 from pinnace.controllers.plan import Change, Create, Delete, Plan, Record, SetStatus, Step, name_of
 from pinnace.controllers.runner import Requeue, Stale
-from pinnace.kube.kinds import kind_of
 
 
 async def apply_plan(api: Api, plan: Plan, component: str) -> Requeue | None:
@@ -60,7 +59,7 @@ async def apply_change(api: Api, before: Any, after: Any) -> Any:
         return msgspec.structs.replace(after, **kept)
 
     try:
-        return await api.change(kind_of(before), meta.namespace, meta.name, turn)
+        return await api.change(api.kinds.kind_of(before), meta.namespace, meta.name, turn)
     except ApiError as error:
         raise _gone_is_stale(error, before) from error
 
@@ -75,7 +74,7 @@ async def apply_status(api: Api, obj: Any, status: Any) -> Any:
         return msgspec.structs.replace(current, status=status)
 
     try:
-        return await api.change(kind_of(obj), meta.namespace, meta.name, turn, subresource="status")
+        return await api.change(api.kinds.kind_of(obj), meta.namespace, meta.name, turn, subresource="status")
     except ApiError as error:
         raise _gone_is_stale(error, obj) from error
 
@@ -85,7 +84,7 @@ async def apply_delete(api: Api, obj: Any, propagation: str | None = None, grace
     meta = obj.metadata
     try:
         await api.delete(
-            kind_of(obj),
+            api.kinds.kind_of(obj),
             meta.namespace,
             meta.name,
             uid=meta.uid or None,

@@ -12,7 +12,6 @@ import msgspec
 from pinnace.api.facade import Api
 from pinnace.base.errors import ApiError, Reason
 from pinnace.controllers.endpoints.facts import SERVICE_NAME
-from pinnace.kube.kinds import kind_of
 from pinnace.kube.objects.core_v1 import (
     EndpointAddress,
     EndpointPort,
@@ -87,7 +86,7 @@ def _slice(addresses: Sequence[str], port: int) -> EndpointSlice:
 
 async def _ensure(api: Api, obj: Any) -> None:
     meta = obj.metadata
-    if api.find(kind_of(obj), meta.namespace, meta.name) is None:
+    if api.find(api.kinds.kind_of(obj), meta.namespace, meta.name) is None:
         try:
             await api.create(obj)
         except ApiError as error:
@@ -104,5 +103,5 @@ async def _point(api: Api, wanted: Any) -> None:
         else {"endpoints": wanted.endpoints, "ports": wanted.ports}
     )
     await api.change(
-        kind_of(wanted), "default", "kubernetes", lambda present: msgspec.structs.replace(present, **kept)
+        api.kinds.kind_of(wanted), "default", "kubernetes", lambda present: msgspec.structs.replace(present, **kept)
     )

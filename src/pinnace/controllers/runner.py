@@ -113,6 +113,8 @@ class ControllerRunner:
         self._workers = workers
         self._running = tuple(_Running(controller) for controller in controllers)
         self._tasks = Tasks("controllers", on_failure)
+        self._watches: dict[Kind[Any], asyncio.Task[Any]] = {}
+        self._unlisten: Callable[[], None] = lambda: None
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -128,14 +130,15 @@ class ControllerRunner:
 
     def start(self) -> None:
         """Start watching and reconciling; returns at once."""
-        for kind, interested in self._by_kind():
-            self._tasks.spawn(self._watch(kind, interested), f"watch-{kind.plural}", forever=True)
+        self._follow_kinds()
+        self._unlisten = self._api.kinds.on_change(self._follow_kinds)
         for running in self._running:
             for number in range(self._workers):
                 self._tasks.spawn(self._work(running), f"{running.controller.name}-{number}")
 
     async def close(self) -> None:
         """Stop; a reconcile under way is cancelled (it is idempotent, the next start carries on)."""
+        self._unlisten()
         for running in self._running:
             running.queue.close()
         await self._tasks.close()
@@ -147,6 +150,18 @@ class ControllerRunner:
                 running.queue.add(key)
                 return
         raise KeyError(controller)
+
+    def _follow_kinds(self) -> None:
+        """Watch every kind that a controller wants to hear of, and no other: custom kinds come and go."""
+        wanted = dict(self._by_kind())
+        for kind in [kind for kind in self._watches if kind not in wanted]:
+            self._watches.pop(kind).cancel()
+        for kind, interested in wanted.items():
+            if kind not in self._watches:
+                task = self._tasks.spawn(
+                    self._watch(kind, interested), f"watch-{kind.group_resource}", forever=True
+                )
+                self._watches[kind] = task
 
     def _by_kind(self) -> list[tuple[Kind[Any], list[tuple[_Running, Source]]]]:
         rows: dict[str, tuple[Kind[Any], list[tuple[_Running, Source]]]] = {}

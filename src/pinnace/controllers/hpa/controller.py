@@ -16,7 +16,7 @@ from pinnace.controllers.apply import apply_status
 from pinnace.controllers.hpa.behavior import History
 from pinnace.controllers.hpa.decide import HpaFacts, HpaPlan, TargetScale, reconcile_hpa, tell_failed_resize
 from pinnace.controllers.runner import ObjectKey, Requeue, Source
-from pinnace.kube.kinds import HORIZONTAL_POD_AUTOSCALER, POD, Kind, by_api_version, by_resource
+from pinnace.kube.kinds import HORIZONTAL_POD_AUTOSCALER, POD, Kind
 from pinnace.kube.objects.autoscaling_v1 import Scale
 from pinnace.kube.objects.autoscaling_v2 import HorizontalPodAutoscaler
 from pinnace.kube.objects.core_v1 import Pod
@@ -66,7 +66,7 @@ class HpaController:
 
     def _read_facts(self, hpa: HorizontalPodAutoscaler) -> tuple[HpaFacts, Scale | None, Kind[Any] | None]:
         ref, namespace = hpa.spec.scale_target_ref, hpa.metadata.namespace
-        kind = by_api_version(ref.api_version or "v1", ref.kind)
+        kind = self._api.kinds.by_api_version(ref.api_version or "v1", ref.kind)
         if kind is None or kind.subresource("scale") is None:
             group, _, version = ref.api_version.rpartition("/")
             return (
@@ -76,7 +76,7 @@ class HpaController:
                 None,
                 None,
             )
-        kind = by_resource(kind.resource) or kind
+        kind = self._api.kinds.by_resource(kind.resource) or kind
         try:
             scale = self._api.get_scale(kind, namespace, ref.name)
         except ApiError as error:
@@ -106,11 +106,12 @@ class HpaController:
 
     def _selector_of(self, hpa: HorizontalPodAutoscaler) -> str:
         ref = hpa.spec.scale_target_ref
-        kind = by_api_version(ref.api_version or "v1", ref.kind)
+        kind = self._api.kinds.by_api_version(ref.api_version or "v1", ref.kind)
         if kind is None or kind.subresource("scale") is None:
             return ""
         try:
-            scale = self._api.get_scale(by_resource(kind.resource) or kind, hpa.metadata.namespace, ref.name)
+            stored = self._api.kinds.by_resource(kind.resource) or kind
+            scale = self._api.get_scale(stored, hpa.metadata.namespace, ref.name)
         except ApiError:
             return ""
         return (scale.status.selector if scale.status is not None else "") or ""

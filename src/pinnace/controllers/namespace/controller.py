@@ -1,7 +1,7 @@
 """Empties terminating namespaces and lets them go. Run by the runner; decided in `decide.py`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,18 @@ from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.controllers.apply import apply_delete, apply_status, run_all
-from pinnace.controllers.namespace.decide import FINALIZER, Left, reconcile_namespace
+from pinnace.controllers.namespace.decide import (
+    FINALIZER,
+    Left,
+    choose_kinds,
+    is_to_be_emptied,
+    judge_namespace,
+)
 from pinnace.controllers.runner import ObjectKey, Requeue, Source, own_key
-from pinnace.kube.kinds import NAMESPACE, STORED, Kind
-from pinnace.kube.objects.core_v1 import Namespace
+from pinnace.kube.kinds import NAMESPACE
 
 COMPONENT = "namespace-controller"
 AT_ONCE = 100  # deletions that are committed together
-NAMESPACED: tuple[Kind[Any], ...] = tuple(kind for kind in STORED if kind.namespaced)
 
 
 class NamespaceController:
@@ -30,10 +34,11 @@ class NamespaceController:
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
-        self.sources = (
-            Source(NAMESPACE, own_key),
-            *(Source(kind, self._keys_of_content) for kind in NAMESPACED),
-        )
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        contents = (kind for kind in self._api.kinds.stored if kind.namespaced)
+        return (Source(NAMESPACE, own_key), *(Source(kind, self._keys_of_content) for kind in contents))
 
     def _keys_of_content(self, change: ObjectChange[Any]) -> Iterator[ObjectKey]:
         """A terminating namespace waits for its last object to go."""
@@ -45,38 +50,57 @@ class NamespaceController:
 
     async def reconcile(self, key: ObjectKey) -> Requeue | None:
         namespace = self._api.find(NAMESPACE, "", key.name)
-        if namespace is None:
+        if namespace is None or not is_to_be_emptied(namespace):
             return None
-        contents = self._read_contents(key.name) if namespace.metadata.deletion_timestamp else {}
-        left = {resource: _count(objects) for resource, objects in contents.items()}
-        plan = reconcile_namespace(namespace, left, self._clock.now())
-        doomed = [
-            obj
-            for resource in plan.delete
-            for obj in contents[resource]
-            if not obj.metadata.deletion_timestamp
-        ]
-        for start in range(0, len(doomed), AT_ONCE):
-            await run_all([partial(self._delete, obj) for obj in doomed[start : start + AT_ONCE]])
-        if plan.conditions and self._api.find(NAMESPACE, "", key.name) is not None:
-            await apply_status(
-                self._api,
-                namespace,
-                msgspec.structs.replace(namespace.status, conditions=plan.conditions, phase="Terminating"),
+        failures = await self._empty(key.name)
+        left = {resource: _count(objects) for resource, objects in self._read_contents(key.name).items()}
+        plan = judge_namespace(namespace, left, failures, self._clock.now())
+        if plan.conditions:
+            status = msgspec.structs.replace(
+                namespace.status, conditions=plan.conditions, phase="Terminating"
             )
+            await apply_status(self._api, namespace, status)
         if plan.finalize:
-            await self._finalize(namespace)
+            await self._finalize(key.name)
         return None if plan.requeue_after_s is None else Requeue(plan.requeue_after_s)
 
-    async def _delete(self, obj: Any) -> None:
-        await apply_delete(self._api, obj, propagation="Background")
+    async def _empty(self, name: str) -> tuple[str, ...]:
+        """Delete what is to go now, and what is to go after it if that went at once; return why something could not.
+
+        A kind's turn comes when those before it are gone; what stays for its finalizers ends the round.
+        """
+        failures: dict[str, str] = {}
+        while contents := self._read_contents(name):
+            chosen = [resource for resource in choose_kinds(contents) if resource not in failures]
+            doomed = [
+                (resource, obj)
+                for resource in chosen
+                for obj in contents[resource]
+                if not obj.metadata.deletion_timestamp
+            ]
+            if not doomed:
+                break
+            for start in range(0, len(doomed), AT_ONCE):
+                batch = doomed[start : start + AT_ONCE]
+                await run_all([partial(self._delete, resource, obj, failures) for resource, obj in batch])
+        return tuple(failures.values())
+
+    async def _delete(self, resource: str, obj: Any, failures: dict[str, str]) -> None:
+        try:
+            await apply_delete(self._api, obj, propagation="Background")
+        except ApiError as error:
+            failures.setdefault(resource, str(error))
 
     def _read_contents(self, namespace: str) -> dict[str, tuple[Any, ...]]:
-        rows = ((kind.group_resource, self._api.list(kind, namespace)) for kind in NAMESPACED)
+        kinds = (kind for kind in self._api.kinds.stored if kind.namespaced)
+        rows = ((kind.group_resource, self._api.list(kind, namespace)) for kind in kinds)
         return {resource: objects for resource, objects in rows if objects}
 
-    async def _finalize(self, namespace: Namespace) -> None:
-        rest = tuple(name for name in namespace.spec.finalizers if name != FINALIZER)
+    async def _finalize(self, name: str) -> None:
+        namespace = self._api.find(NAMESPACE, "", name)
+        if namespace is None:
+            return
+        rest = tuple(finalizer for finalizer in namespace.spec.finalizers if finalizer != FINALIZER)
         spec = msgspec.structs.replace(namespace.spec, finalizers=rest)
         try:
             await self._api.finalize(msgspec.structs.replace(namespace, spec=spec))

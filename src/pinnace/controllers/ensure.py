@@ -103,5 +103,8 @@ async def _point(api: Api, wanted: Any) -> None:
         else {"endpoints": wanted.endpoints, "ports": wanted.ports}
     )
     await api.change(
-        api.kinds.kind_of(wanted), "default", "kubernetes", lambda present: msgspec.structs.replace(present, **kept)
+        api.kinds.kind_of(wanted),
+        "default",
+        "kubernetes",
+        lambda present: msgspec.structs.replace(present, **kept),
     )

@@ -7,7 +7,8 @@ changes of `generation` every answer is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pinnace.kube import kinds
@@ -29,13 +30,22 @@ class KindTable:
         self.served: tuple[Kind[Any], ...] = (*kinds.SERVED, *served)
         self.stored: tuple[Kind[Any], ...] = (*kinds.STORED, *stored)
         self.custom: tuple[Kind[Any], ...] = served
-        self._by_gvk = {(kind.group, kind.version, kind.kind): kind for kind in served}
+        self._derived: dict[Hashable, Any] = {}
+        self._by_gvk = {(kind.group, kind.version, kind.kind): kind for kind in (*stored, *served)}
         self._by_plural = {(kind.group, kind.version, kind.plural): kind for kind in self.served}
         self._by_resource = {kind.resource: kind for kind in self.stored}
         groups: dict[str, dict[str, None]] = {}
         for kind in self.served:
             groups.setdefault(kind.group, {})[kind.version] = None
-        self._groups = {group: tuple(versions) for group, versions in groups.items()}
+        own = {kind.group for kind in served}
+        self._groups = {
+            group: tuple(sorted(versions, key=version_order) if group in own else versions)
+            for group, versions in groups.items()
+        }
+        routes: dict[tuple[str, str], dict[str, Kind[Any]]] = {}
+        for kind in self.served:
+            routes.setdefault((kind.group, kind.version), {}).setdefault(kind.plural, kind)
+        self.routes: Mapping[tuple[str, str], Mapping[str, Kind[Any]]] = routes
 
     def set_custom(self, served: Iterable[Kind[Any]], stored: Iterable[Kind[Any]]) -> None:
         """Replace all custom kinds; those of one definition come in the order of preference. Tells the listeners."""
@@ -48,6 +58,17 @@ class KindTable:
         """Have `callback` called, synchronously, whenever kinds came or went; return what ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def derived(self, key: Hashable, build: Callable[[], T]) -> T:
+        """Return what `build` makes of the table; made once, and once more after each change."""
+        if key not in self._derived:
+            self._derived[key] = build()
+        made: T = self._derived[key]
+        return made
+
+    def in_version(self, group: str, version: str) -> tuple[Kind[Any], ...]:
+        """Return the kinds of one group and version, in their order; empty if it isn't served."""
+        return tuple(self.routes.get((group, version), {}).values())
 
     def by_gvk(self, group: str, version: str, kind: str) -> Kind[Any] | None:
         """Return the row of a group, version and kind."""
@@ -82,3 +103,24 @@ class KindTable:
     def group_versions(self) -> dict[str, tuple[str, ...]]:
         """Return group -> its served versions, the preferred first; built-in groups first, in the order of their table."""
         return self._groups
+
+
+_VERSION = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
+_STAGES = {None: 0, "beta": 1, "alpha": 2}
+
+
+def version_order(version: str) -> tuple[int, int, int, int, str]:
+    """Return a key that sorts versions with the most stable and newest first.
+
+    Source: Kubernetes v1.37, apimachinery/pkg/version/helpers.go, CompareKubeAwareVersionStrings.
+    Example: v10, v2, v1, v11beta2, v3beta1, v12alpha1, foo1.
+    """
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return (1, 0, 0, 0, version)
+    major, stage, minor = match.groups()
+    return (0, _STAGES[stage], -int(major), -int(minor or 0), "")
+
+
+BUILT_IN = KindTable()
+"""The table of an instance without definitions, for those who have none at hand. Never changed."""

@@ -197,9 +197,7 @@ SERVICE_ACCOUNT: Kind[core_v1.ServiceAccount] = Kind(
     "serviceaccounts",
     "core_v1.ServiceAccount",
     short_names=("sa",),
-    subresources=(
-        Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
-    ),
+    subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
 )
 EVENT: Kind[core_v1.Event] = Kind("", "v1", "Event", "events", "core_v1.Event", short_names=("ev",))
 BINDING: Kind[core_v1.Binding] = Kind("", "v1", "Binding", "bindings", "core_v1.Binding", verbs=("create",))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -18,8 +18,10 @@ from typing import Any
 import msgspec
 
 from pinnace.kube import openapi_paths
-from pinnace.kube.kinds import SERVED, Kind
+from pinnace.kube.kind_table import BUILT_IN, KindTable
+from pinnace.kube.kinds import Kind
 from pinnace.kube.schema import Form, Shape, schema_of
+from pinnace.kube.structural.openapi import component_name, component_schemas, fingerprint
 
 JsonObject = dict[str, Any]
 
@@ -33,12 +35,11 @@ _OWN_PREFIXES = {
 }
 
 
-@cache
-def openapi_v3_index() -> bytes:
+def openapi_v3_index(kinds: KindTable = BUILT_IN) -> bytes:
     """Return the answer to GET /openapi/v3: where each document is, with a hash that changes when it does."""
     paths = {
-        name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={openapi_v3_hash()}"}
-        for name in (_url_of(group, version) for group, version in _served())
+        _url_of(*pair): {"serverRelativeURL": f"/openapi/v3/{_url_of(*pair)}?hash={_hash_of(*pair, kinds)}"}
+        for pair in kinds.routes
     }
     return msgspec.json.encode({"paths": paths})
 
@@ -52,30 +53,57 @@ def openapi_v3_hash() -> str:
     return digest.hexdigest()[:32].upper()
 
 
-@cache
-def openapi_v3(group: str, version: str) -> bytes:
+def _hash_of(group: str, version: str, kinds: KindTable) -> str:
+    custom = [kind for kind in kinds.in_version(group, version) if kind.custom is not None]
+    return fingerprint(custom) if custom else openapi_v3_hash()
+
+
+def openapi_v3(group: str, version: str, kinds: KindTable = BUILT_IN) -> bytes:
     """Return the document of a group and version; "" is the core group.
 
     Raises: KeyError if it is not served.
     """
-    if (group, version) not in _served():
+    rows = kinds.in_version(group, version)
+    if not rows:
         raise KeyError(_url_of(group, version))
-    published = msgspec.json.decode(gzip.decompress(_DATA.read_bytes()))
-    return msgspec.json.encode(_build(group, version, published))
+    if all(kind.custom is None for kind in rows):
+        return _built_in(group, version)
+    published = _basics() if all(kind.custom is not None for kind in rows) else _published()
+    return msgspec.json.encode(_build(rows, published))
 
 
-def _served() -> dict[tuple[str, str], None]:
-    return dict.fromkeys((kind.group, kind.version) for kind in SERVED)
+@cache
+def _built_in(group: str, version: str) -> bytes:
+    return msgspec.json.encode(_build(BUILT_IN.in_version(group, version), _published()))
+
+
+def _published() -> JsonObject:
+    published: JsonObject = msgspec.json.decode(gzip.decompress(_DATA.read_bytes()))
+    return published
+
+
+@cache
+def _basics() -> JsonObject:
+    """Return of what is published only what documents of custom kinds refer to."""
+    published = _published()
+    schemas: JsonObject = published["schemas"]
+    meta = openapi_paths.META
+    names = [f"{meta}.{name}" for name in ("DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "Status")]
+    wanted = [*names, "io.k8s.api.autoscaling.v1.Scale"]
+    paths = {"": [{"$ref": _SCHEMAS + name} for name in wanted if name in schemas]}
+    return {**published, "schemas": _closure(paths, schemas)}
 
 
 def _url_of(group: str, version: str) -> str:
     return f"apis/{group}/{version}" if group else f"api/{version}"
 
 
-def _build(group: str, version: str, published: JsonObject) -> JsonObject:
-    schemas: JsonObject = published["schemas"]
-    rows = [kind for kind in SERVED if (kind.group, kind.version) == (group, version)]
+def _build(rows: Sequence[Kind[Any]], published: JsonObject) -> JsonObject:
+    schemas: JsonObject = dict(published["schemas"])
     for kind in rows:
+        if kind.custom is not None:
+            schemas |= component_schemas(kind)
+            continue
         if (name := _name_of(kind, published)) not in schemas:
             schemas |= _own_schemas(kind, name)
     by_kind = {
@@ -98,6 +126,8 @@ def _build(group: str, version: str, published: JsonObject) -> JsonObject:
 
 
 def _name_of(kind: Kind[Any], published: JsonObject) -> str:
+    if kind.custom is not None:
+        return component_name(kind)
     module, _, name = kind.struct.partition(".")
     prefix = published["modules"].get(module) or _OWN_PREFIXES[module]
     return f"{prefix}.{name}"
@@ -109,7 +139,7 @@ def _closure(paths: JsonObject, schemas: JsonObject) -> JsonObject:
     queue = list(wanted)
     while queue:
         for name in _references(schemas[queue.pop()]):
-            if name not in wanted:
+            if name not in wanted and name in schemas:
                 wanted[name] = None
                 queue.append(name)
     return {name: schemas[name] for name in sorted(wanted)}

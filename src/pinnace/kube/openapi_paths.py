@@ -22,6 +22,8 @@ PATCH_TYPES = (
     "application/strategic-merge-patch+json",
 )
 
+_PATCHES_OF_CUSTOM = PATCH_TYPES[:3]  # there is no Go type to merge strategically by
+
 
 def _query(name: str, type: str = "string") -> JsonObject:
     return {"name": name, "in": "query", "schema": {"type": type, "uniqueItems": True}}
@@ -110,7 +112,7 @@ def _operations(
         }
         if query:
             operation["parameters"] = list(query)
-        if body := _body(action, schema):
+        if body := _body(action, schema, _PATCHES_OF_CUSTOM if kind.custom is not None else PATCH_TYPES):
             operation["requestBody"] = body
         operations[method] = operation
     return operations
@@ -132,13 +134,13 @@ def _answer(action: str, schema: str) -> str:
             return schema
 
 
-def _body(action: str, schema: str) -> JsonObject | None:
+def _body(action: str, schema: str, patches: tuple[str, ...]) -> JsonObject | None:
     match action:
         case "post" | "put":
             return {"required": True, "content": _content(schema)}
         case "patch":
             reference = {"$ref": f"#/components/schemas/{META}.Patch"}
-            return {"required": True, "content": {media: {"schema": reference} for media in PATCH_TYPES}}
+            return {"required": True, "content": {media: {"schema": reference} for media in patches}}
         case "delete" | "deletecollection":
             return {"content": _content(f"{META}.DeleteOptions")}
         case _:

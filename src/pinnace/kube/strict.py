@@ -15,7 +15,7 @@ from typing import Any
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import handled
-from pinnace.kube.schema import Form, Shape, StructSchema, struct_shape
+from pinnace.kube.schema import Form, Shape, StructSchema
 
 MAX_UNKNOWN_FIELDS = 100  # enough for a person to act on; a bound for the answer's size
 
@@ -99,11 +99,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise _Double
     return made
-
-
-def is_clean(value: Any, struct: type[Any]) -> bool:
-    """Say whether plain values hold no field that the struct doesn't know; a value of the wrong type is not judged."""
-    return _knows(value, struct_shape(struct))
 
 
 def _knows(value: Any, shape: Shape) -> bool:

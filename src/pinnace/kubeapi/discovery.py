@@ -3,15 +3,13 @@
 Source: Kubernetes v1.36, apiserver/pkg/endpoints/discovery and discovery/aggregated (apidiscovery.k8s.io/v2).
 """
 
-from functools import cache
 from typing import Any
 
-from pinnace.kube import kinds
-from pinnace.kube.kinds import Kind
+from pinnace.kube.kind_table import BUILT_IN, KindTable
+from pinnace.kube.kinds import Kind, Subresource
 
 
-@cache
-def build_api_versions() -> dict[str, Any]:
+def build_api_versions(kinds: KindTable = BUILT_IN) -> dict[str, Any]:
     """Return the answer of /api."""
     return {
         "kind": "APIVersions",
@@ -21,14 +19,13 @@ def build_api_versions() -> dict[str, Any]:
     }
 
 
-@cache
-def build_group_list() -> dict[str, Any]:
+def build_group_list(kinds: KindTable = BUILT_IN) -> dict[str, Any]:
     """Return the answer of /apis."""
-    groups = [build_group(group) for group in kinds.group_versions() if group]
+    groups = [build_group(group, kinds) for group in kinds.group_versions() if group]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-def build_group(group: str) -> dict[str, Any] | None:
+def build_group(group: str, kinds: KindTable = BUILT_IN) -> dict[str, Any] | None:
     """Return one group as /apis/GROUP shows it, None if it isn't served."""
     versions = kinds.group_versions().get(group) if group else None
     if versions is None:
@@ -37,10 +34,9 @@ def build_group(group: str) -> dict[str, Any] | None:
     return {"name": group, "versions": listed, "preferredVersion": listed[0]}
 
 
-@cache
-def build_resource_list(group: str, version: str) -> dict[str, Any] | None:
+def build_resource_list(group: str, version: str, kinds: KindTable = BUILT_IN) -> dict[str, Any] | None:
     """Return the answer of /api/v1 or /apis/GROUP/VERSION, None if it isn't served."""
-    rows = _rows(group, version)
+    rows = kinds.in_version(group, version)
     if not rows:
         return None
     resources = [resource for kind in rows for resource in _legacy_resources(kind)]
@@ -50,10 +46,6 @@ def build_resource_list(group: str, version: str) -> dict[str, Any] | None:
         "groupVersion": rows[0].api_version,
         "resources": resources,
     }
-
-
-def _rows(group: str, version: str) -> list[Kind[Any]]:
-    return [kind for kind in kinds.SERVED if (kind.group, kind.version) == (group, version)]
 
 
 def _legacy_resources(kind: Kind[Any]) -> list[dict[str, Any]]:
@@ -72,7 +64,7 @@ def _legacy_resources(kind: Kind[Any]) -> list[dict[str, Any]]:
     return [main, *parts]
 
 
-def _legacy_part(kind: Kind[Any], part: kinds.Subresource) -> dict[str, Any]:
+def _legacy_part(kind: Kind[Any], part: Subresource) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "name": f"{kind.plural}/{part.name}",
         "singularName": "",
@@ -85,23 +77,22 @@ def _legacy_part(kind: Kind[Any], part: kinds.Subresource) -> dict[str, Any]:
     return resource
 
 
-@cache
-def build_aggregated(core: bool, version: str) -> dict[str, Any]:
+def build_aggregated(core: bool, version: str, kinds: KindTable = BUILT_IN) -> dict[str, Any]:
     """Return all that is served in one document: the core group for /api, the others for /apis."""
     groups = [group for group in kinds.group_versions() if (not group) is core]
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"apidiscovery.k8s.io/{version}",
         "metadata": {},
-        "items": [_aggregated_group(group) for group in groups],
+        "items": [_aggregated_group(group, kinds) for group in groups],
     }
 
 
-def _aggregated_group(group: str) -> dict[str, Any]:
+def _aggregated_group(group: str, kinds: KindTable) -> dict[str, Any]:
     versions = [
         {
             "version": version,
-            "resources": [_aggregated_resource(kind) for kind in _rows(group, version)],
+            "resources": [_aggregated_resource(kind) for kind in kinds.in_version(group, version)],
             "freshness": "Current",
         }
         for version in kinds.group_versions()[group]
@@ -126,7 +117,7 @@ def _aggregated_resource(kind: Kind[Any]) -> dict[str, Any]:
     return resource
 
 
-def _aggregated_part(kind: Kind[Any], part: kinds.Subresource) -> dict[str, Any]:
+def _aggregated_part(kind: Kind[Any], part: Subresource) -> dict[str, Any]:
     if part.kind:
         group, version = (part.group, part.version) if part.version else (kind.group, kind.version)
         response = {"group": group, "version": version, "kind": part.kind}

@@ -4,7 +4,6 @@ import hashlib
 import platform
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import openapi
+from pinnace.kube.kind_table import BUILT_IN, KindTable
 from pinnace.kubeapi import openapi_v2
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.calls import Means
@@ -32,6 +32,7 @@ class Documents:
 
     def __init__(self, means: Means, count_requests: Callable[[], Mapping[tuple[str, int], int]]) -> None:
         self._means = means
+        self._kinds = means.api.kinds
         self._count_requests = count_requests
 
     def serve(self, request: web.BaseRequest, path: str) -> web.Response | None:
@@ -41,11 +42,11 @@ class Documents:
             case ["api"] | ["apis"]:
                 return self._discovery(request, path)
             case ["api", version]:
-                return self._found(request, build_resource_list("", version))
+                return self._found(request, build_resource_list("", version, self._kinds))
             case ["apis", group]:
-                return self._found(request, build_group(group))
+                return self._found(request, build_group(group, self._kinds))
             case ["apis", group, version]:
-                return self._found(request, build_resource_list(group, version))
+                return self._found(request, build_resource_list(group, version, self._kinds))
             case ["openapi", "v3", *rest]:
                 return self._openapi(request, rest)
             case ["openapi", "v2"]:
@@ -57,15 +58,16 @@ class Documents:
             case ["metrics"]:
                 return answer(self._metrics().encode(), content_type="text/plain; version=0.0.4")
             case [""]:
-                return answer_json({"paths": list_paths()})
+                return answer_json({"paths": list_paths(self._kinds)})
         return None
 
     def _discovery(self, request: web.BaseRequest, path: str) -> web.Response:
         wanted = negotiate(request.headers.get("Accept", ""), DISCOVERY_FORMS)
         if wanted.form is Form.DISCOVERY:
-            body = _encode_aggregated(path == "/api", wanted.version)
+            body = _encode_aggregated(self._kinds, path == "/api", wanted.version)
             return _cacheable(request, body, wanted.content_type)
-        return answer_json(build_api_versions() if path == "/api" else build_group_list())
+        kinds = self._kinds
+        return answer_json(build_api_versions(kinds) if path == "/api" else build_group_list(kinds))
 
     def _found(self, request: web.BaseRequest, document: dict[str, Any] | None) -> web.Response:
         negotiate(request.headers.get("Accept", ""), OBJECT_ONLY)
@@ -77,11 +79,11 @@ class Documents:
         # Clients ask for protobuf first; JSON is what every one of them also takes.
         match rest:
             case []:
-                return _cacheable(request, _encode_openapi(None, ""), JSON)
+                return _cacheable(request, _encode_openapi(self._kinds, None, ""), JSON)
             case ["api", version]:
-                return _cacheable(request, _encode_openapi("", version), JSON)
+                return _cacheable(request, _encode_openapi(self._kinds, "", version), JSON)
             case ["apis", group, version]:
-                return _cacheable(request, _encode_openapi(group, version), JSON)
+                return _cacheable(request, _encode_openapi(self._kinds, group, version), JSON)
         raise not_found()
 
     def _openapi_v2(self, request: web.BaseRequest) -> web.Response:
@@ -132,13 +134,11 @@ class Documents:
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def list_paths() -> list[str]:
+def list_paths(kinds: KindTable = BUILT_IN) -> list[str]:
     """Return the paths that the root names."""
-    from pinnace.kube.kinds import group_versions
-
     groups = [
         path
-        for group, versions in group_versions().items()
+        for group, versions in kinds.group_versions().items()
         if group
         for path in (f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions))
     ]
@@ -151,19 +151,23 @@ def not_found() -> ApiError:
     return ApiError(Reason.NOT_FOUND, "the server could not find the requested resource")
 
 
-@cache
-def _encode_aggregated(core: bool, version: str) -> tuple[bytes, str]:
-    return _with_tag(msgspec.json.encode(build_aggregated(core, version)))
+def _encode_aggregated(kinds: KindTable, core: bool, version: str) -> tuple[bytes, str]:
+    def build() -> tuple[bytes, str]:
+        return _with_tag(msgspec.json.encode(build_aggregated(core, version, kinds)))
+
+    return kinds.derived(("aggregated", core, version), build)
 
 
-@cache
-def _encode_openapi(group: str | None, version: str) -> tuple[bytes, str]:
-    if group is None:
-        return _with_tag(openapi.openapi_v3_index())
-    try:
-        return _with_tag(openapi.openapi_v3(group, version))
-    except KeyError:
-        raise not_found() from None
+def _encode_openapi(kinds: KindTable, group: str | None, version: str) -> tuple[bytes, str]:
+    def build() -> tuple[bytes, str]:
+        if group is None:
+            return _with_tag(openapi.openapi_v3_index(kinds))
+        try:
+            return _with_tag(openapi.openapi_v3(group, version, kinds))
+        except KeyError:
+            raise not_found() from None
+
+    return kinds.derived(("openapi", group, version), build)
 
 
 def _with_tag(body: bytes) -> tuple[bytes, str]:

@@ -78,7 +78,7 @@ class Handler:
     async def _serve(self, request: web.BaseRequest, warnings: list[str]) -> web.StreamResponse:
         path, _, query_text = request.raw_path.partition("?")
         user = identify(request)
-        target = parse_target(path)
+        target = parse_target(path, self._means.api.kinds)
         authorize(user, request.method, path, target)
         if target is None:
             return await self._serve_other(request, path)

@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from pinnace.kube import kinds
+from pinnace.kube.kind_table import BUILT_IN, KindTable
 from pinnace.kube.kinds import Kind
-
-_ROUTES: Mapping[tuple[str, str], Mapping[str, Kind[Any]]] = {
-    (group, version): {
-        kind.plural: kind for kind in kinds.SERVED if (kind.group, kind.version) == (group, version)
-    }
-    for group, versions in kinds.group_versions().items()
-    for version in versions
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +25,7 @@ class Target:
     rest: str = ""
 
 
-def parse_target(path: str) -> Target | None:
+def parse_target(path: str, kinds: KindTable = BUILT_IN) -> Target | None:
     """Return what the path names, or None if it is no path of a served kind.
 
     `path` is still percent-encoded: a name may hold a slash or a colon in that form.
@@ -46,7 +38,7 @@ def parse_target(path: str) -> Target | None:
         group, version, rest = parts[2], parts[3], parts[4:]
     else:
         return None
-    routes = _ROUTES.get((group, version))
+    routes = kinds.routes.get((group, version))
     if routes is None or not rest:
         return None
     watch = rest[0] == "watch" and len(rest) > 1

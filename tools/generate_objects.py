@@ -102,6 +102,8 @@ VALUES = {
 VALUE_NAMES = {"metadata", "spec", "status", "template"}
 # Required, yet pointers: their absence is a validation error of its own.
 POINTER_NAMES = {"selector", "secretRef", "parentRef"}
+# Of a name that usually means a value, yet its absence says something.
+POINTERS = {f"{APIEXTENSIONS}.CustomResourceSubresources.status"}
 
 FIRST_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
 PLAIN = {"string": "str", "integer": "int", "boolean": "bool", "number": "float", "object": "dict[str, Any]"}
@@ -227,6 +229,8 @@ def render_field(definition: str, wire: str, schema: Schema, required: bool) -> 
 
 
 def is_value(path: str, wire: str, required: bool) -> bool:
+    if path in POINTERS:
+        return False
     return path in VALUES or wire in VALUE_NAMES or (required and wire not in POINTER_NAMES)
 
 

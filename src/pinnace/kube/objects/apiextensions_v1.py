@@ -76,7 +76,7 @@ class CustomResourceSubresourceStatus(
 class CustomResourceSubresources(
     Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"
 ):
-    status: CustomResourceSubresourceStatus = _field(default_factory=shared(CustomResourceSubresourceStatus))
+    status: CustomResourceSubresourceStatus | None = None
     scale: CustomResourceSubresourceScale | None = None
 
 

@@ -65,7 +65,7 @@ def plan_deletion(row: Strategy[T], obj: T, wish: DeleteWish, now: float) -> Del
     Example: a bound pod with a grace of 30 s is marked with now + 30; a ConfigMap without finalizers is removed.
     """
     meta = meta_of(obj)
-    finalizers = compute_finalizers(meta.finalizers, wish.propagation)
+    finalizers = compute_finalizers(meta.finalizers, wish.propagation or default_propagation(row, obj))
     grace = row.grace(obj, wish.grace_s) if row.grace is not None else 0
     if meta.deletion_timestamp:
         marked = with_meta(_shorten(obj, meta, grace, now), finalizers=finalizers)
@@ -81,6 +81,18 @@ def plan_deletion(row: Strategy[T], obj: T, wish: DeleteWish, now: float) -> Del
     if is_over(row, marked):
         return DeletionPlan(Action.REMOVE, marked)
     return DeletionPlan(Action.NOTHING if marked == obj else Action.MARK, marked)
+
+
+def default_propagation(row: Strategy[T], obj: T) -> str | None:
+    """Return what a deletion without a wish does to the dependents; None when nothing has to be written down.
+
+    Source: Kubernetes v1.36, apiserver/pkg/registry/generic/registry/store.go, shouldOrphanDependents.
+    """
+    meta = meta_of(obj)
+    decided = meta.deletion_timestamp or ORPHAN_FINALIZER in meta.finalizers
+    if not row.orphans or decided or FOREGROUND_FINALIZER in meta.finalizers:
+        return None
+    return "Orphan"
 
 
 def _shorten(obj: T, meta: ObjectMeta, grace: int, now: float) -> T:

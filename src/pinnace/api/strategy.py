@@ -83,7 +83,9 @@ class Strategy(Generic[T]):
     `default` fills in what is missing (also for updates and patches). `admit` may consult other objects, on create only;
     it raises ApiError Forbidden. `prepare_create` drops what a creator may not set; `prepare_update` and
     `prepare_status` (new, old) keep what this kind of write may not touch. `index` gives those selectable fields that the
-    store shall find without looking at every object. `grace` says how many seconds a deletion waits, given the wish; None means that the kind
+    store shall find without looking at every object. `validate_change` (new, old or None) is for rules that creation and
+    change don't share; it runs right after `validate`. `orphans` says that a deletion without a wish leaves the
+    dependents, and `orphan_warning` what its caller is told. `grace` says how many seconds a deletion waits, given the wish; None means that the kind
     knows no grace. `may_go` says whether an object that is being deleted, and has no finalizers, can be removed.
     """
 
@@ -95,12 +97,15 @@ class Strategy(Generic[T]):
     prepare_update: Callable[[T, T], T] = _keep_new
     prepare_status: Callable[[T, T], T] = _keep_new
     validate: Callable[[T, Problems], None] = _nothing_wrong
+    validate_change: Callable[[T, T | None, Problems], None] = _nothing_changed
     validate_update: Callable[[T, T, Problems], None] = _nothing_changed
     validate_status: Callable[[T, T, Problems], None] = _nothing_changed
     index: Callable[[T], Mapping[str, str]] = _no_fields
     generation: bool = False
     create_on_update: bool = False
     unconditional_update: bool = True
+    orphans: bool = False
+    orphan_warning: str = ""
     grace: Callable[[T, int | None], int] | None = None
     may_go: Callable[[T], bool] = lambda obj: True
     begin_deletion: Callable[[T], T] = _same

@@ -97,9 +97,14 @@ SELECTABLE: Mapping[str, tuple[str, ...]] = {
     "secrets": ("type",),
     "services": ("spec.clusterIP", "spec.type"),
     "apps/replicasets": ("status.replicas",),
+    "batch/jobs": ("status.successful",),
+    "replicationcontrollers": ("status.replicas",),
 }
 # Where the name of a field is not its path.
-_PATHS: Mapping[tuple[str, str], str] = {("events", "source"): "source.component"}
+_PATHS: Mapping[tuple[str, str], str] = {
+    ("batch/jobs", "status.successful"): "status.succeeded",
+    ("events", "source"): "source.component",
+}
 
 
 def selectable_fields(kind: Kind[Any]) -> tuple[str, ...]:
@@ -127,6 +132,9 @@ def _fields_of_custom(selectable: Mapping[str, tuple[str, ...]], obj: Any) -> di
             value = value.get(step) if isinstance(value, dict) else None
         found[name] = "" if value is None else _render(value)
     return found
+
+
+_NOT_SET = {Form.BOOLEAN: "false", Form.INTEGER: "0"}  # everything else is "" when it is not set
 
 
 def _render(value: Any) -> str:
@@ -160,4 +168,4 @@ def _reader(struct: type[Any], path: str) -> tuple[attrgetter[Any], str]:
         field = schema_of(shape.struct).fields[wire]
         attributes.append(field.attribute)
         shape = field.shape
-    return attrgetter(".".join(attributes)), "false" if shape.form is Form.BOOLEAN else ""
+    return attrgetter(".".join(attributes)), _NOT_SET.get(shape.form, "")

@@ -12,7 +12,42 @@ from tests.unit.api.builders import decode, deployment_document, document, make_
 META = {"name": "sample", "namespace": "default"}
 ENDPOINT = {"addresses": ["10.244.0.5"], "conditions": {"ready": True}}
 
+JOB_SPEC = {
+    "template": {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "app:v1"}]},
+    }
+}
+
 SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
+    (kinds.CONTROLLER_REVISION, {"metadata": META, "data": {"spec": {"a": 1}}, "revision": 3}),
+    (
+        kinds.CRON_JOB,
+        {
+            "metadata": META,
+            "spec": {"schedule": "*/5 * * * mon-fri", "timeZone": "Etc/UTC", "jobTemplate": {"spec": JOB_SPEC}},
+        },
+    ),
+    (kinds.DAEMON_SET, deployment_document("sample")),
+    (kinds.JOB, {"metadata": META, "spec": {**JOB_SPEC, "completionMode": "Indexed", "completions": 3}}),
+    (kinds.POD_TEMPLATE, {"metadata": META, "template": JOB_SPEC["template"]}),
+    (
+        kinds.REPLICATION_CONTROLLER,
+        {"metadata": META, "spec": {"template": deployment_document("sample")["spec"]["template"]}},
+    ),
+    (
+        kinds.STATEFUL_SET,
+        deployment_document(
+            "sample",
+            serviceName="web",
+            volumeClaimTemplates=[
+                {
+                    "metadata": {"name": "data"},
+                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}},
+                }
+            ],
+        ),
+    ),
     (
         kinds.CLUSTER_ROLE,
         {"metadata": {"name": "sample"}, "rules": [{"nonResourceURLs": ["/a/*"], "verbs": ["get"]}]},
@@ -159,9 +194,10 @@ async def test_the_same_manifest_again_changes_nothing(kind: Kind[Any], given: d
     api, _ = await make_api()
     stored = await api.create(decode(kind, given))
     if kind in (
+        kinds.JOB,
         kinds.LEASE,
         kinds.POD,
-    ):  # one needs a revision; the other has fields that admission has added
+    ):  # one needs a revision; the others have fields that the server has added
         return
     assert await api.update(decode(kind, given)) == stored
 

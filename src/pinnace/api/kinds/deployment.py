@@ -1,12 +1,25 @@
 """The Deployment's row. Pure. Source: Kubernetes v1.36, pkg/apis/apps/v1/defaults.go and pkg/apis/apps/validation."""
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
 from pinnace.api.defaults.pods import default_template
-from pinnace.api.kinds.replicas import validate_selector, validate_template
+from pinnace.api.kinds.replicas import (
+    find_name_warnings,
+    share_value,
+    validate_available,
+    validate_collisions,
+    validate_counts,
+    validate_most,
+    validate_selector,
+    validate_share,
+    validate_share_most,
+    validate_template,
+)
 from pinnace.api.strategy import Scaling, Strategy
 from pinnace.api.validation.problems import Problems
-from pinnace.api.validation.warnings import find_pod_warnings
+from pinnace.api.validation.warnings import find_template_warnings
 from pinnace.kube.kinds import DEPLOYMENT
 from pinnace.kube.objects.apps_v1 import (
     Deployment,
@@ -69,8 +82,8 @@ def _prepare_status(new: Deployment, old: Deployment) -> Deployment:
 def _validate(deployment: Deployment, problems: Problems) -> None:
     spec = deployment.spec
     problems.not_negative("spec.replicas", spec.replicas)
-    validate_selector(spec.selector, spec.template, "deployment", problems)
-    validate_template(spec.template, "Deployment", problems)
+    validate_selector(spec.selector, spec.template, problems)
+    validate_template(spec.template, "ReplicaSet", problems)
     _validate_strategy(spec.strategy, problems)
     problems.not_negative("spec.minReadySeconds", spec.min_ready_seconds)
     problems.not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
@@ -89,46 +102,53 @@ def _validate_strategy(strategy: DeploymentStrategy, problems: Problems) -> None
             )
         return
     if strategy.type != "RollingUpdate":
-        problems.not_supported(f"{path}.type", strategy.type, ("Recreate", "RollingUpdate"))
+        problems.not_supported(path, strategy, ("Recreate", "RollingUpdate"))
         return
     rolling = strategy.rolling_update
     if rolling is None:
         problems.required(f"{path}.rollingUpdate", "this should be defaulted and never be nil")
         return
-    unavailable = _validate_share(rolling.max_unavailable, f"{path}.rollingUpdate.maxUnavailable", problems)
-    surge = _validate_share(rolling.max_surge, f"{path}.rollingUpdate.maxSurge", problems)
-    if unavailable == 0 and surge == 0:
+    where = f"{path}.rollingUpdate"
+    validate_share(rolling.max_unavailable, f"{where}.maxUnavailable", problems)
+    validate_share(rolling.max_surge, f"{where}.maxSurge", problems)
+    if share_value(rolling.max_unavailable) == 0 and share_value(rolling.max_surge) == 0:
         problems.invalid(
-            f"{path}.rollingUpdate.maxUnavailable",
-            rolling.max_unavailable,
-            "may not be 0 when `maxSurge` is 0",
+            f"{where}.maxUnavailable", rolling.max_unavailable, "may not be 0 when `maxSurge` is 0"
         )
-    if isinstance(rolling.max_unavailable, str) and unavailable is not None and unavailable > 100:
-        problems.invalid(
-            f"{path}.rollingUpdate.maxUnavailable", rolling.max_unavailable, "must not be greater than 100%"
-        )
-
-
-def _validate_share(share: int | str | None, path: str, problems: Problems) -> int | None:
-    """Check a count or percentage; return its number, None when it has none."""
-    if isinstance(share, str):
-        digits = share.removesuffix("%")
-        if share == digits or not digits.isdigit():
-            problems.invalid(
-                path,
-                share,
-                "a valid percent string must be a numeric value followed by an ending '%' (e.g. '1%',  or '93%', "
-                "regex used for validation is '[0-9]+%')",
-            )
-            return None
-        return int(digits)
-    problems.not_negative(path, share)
-    return share
+    validate_share_most(rolling.max_unavailable, f"{where}.maxUnavailable", problems)
 
 
 def _validate_update(new: Deployment, old: Deployment, problems: Problems) -> None:
     if new.spec.selector != old.spec.selector:
         problems.immutable("spec.selector", new.spec.selector)
+
+
+_COUNTS = (
+    ("observed_generation", "observedGeneration"),
+    ("replicas", "replicas"),
+    ("updated_replicas", "updatedReplicas"),
+    ("ready_replicas", "readyReplicas"),
+    ("available_replicas", "availableReplicas"),
+    ("unavailable_replicas", "unavailableReplicas"),
+    ("collision_count", "collisionCount"),
+)
+_WITHIN = (
+    ("updated_replicas", "updatedReplicas"),
+    ("ready_replicas", "readyReplicas"),
+    ("available_replicas", "availableReplicas"),
+)
+
+
+def _validate_status(new: Deployment, old: Deployment, problems: Problems) -> None:
+    validate_counts(new.status, _COUNTS, problems)
+    validate_most(new.status, _WITHIN, problems)
+    validate_available(new.status, problems)
+    validate_collisions(new, old, problems)
+
+
+def _warn(deployment: Deployment) -> Iterator[str]:
+    yield from find_name_warnings(deployment.metadata)
+    yield from find_template_warnings(deployment.spec.template, "spec.template")
 
 
 def _read_scale(deployment: Deployment) -> tuple[int, int, str]:
@@ -148,7 +168,8 @@ STRATEGY = Strategy(
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
+    validate_status=_validate_status,
     generation=True,
-    warn=lambda deployment: find_pod_warnings(deployment.spec.template.spec, "spec.template.spec"),
+    warn=_warn,
     scaling=Scaling(read=_read_scale, write=_write_scale),
 )

@@ -121,5 +121,5 @@ STRATEGY = Strategy(
     index=_index,
     generation=True,
     grace=compute_grace,
-    warn=lambda pod: find_pod_warnings(pod.spec, "spec"),
+    warn=find_pod_warnings,
 )

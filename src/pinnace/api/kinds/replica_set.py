@@ -1,12 +1,22 @@
 """The ReplicaSet's row. Pure. Source: Kubernetes v1.36, pkg/apis/apps/v1/defaults.go and pkg/apis/apps/validation."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from msgspec.structs import replace
 
 from pinnace.api.defaults.pods import default_template
-from pinnace.api.kinds.replicas import validate_selector, validate_template
+from pinnace.api.kinds.replicas import (
+    find_name_warnings,
+    validate_available,
+    validate_counts,
+    validate_most,
+    validate_selector,
+    validate_template,
+)
 from pinnace.api.strategy import Scaling, Strategy
 from pinnace.api.validation.problems import Problems
-from pinnace.api.validation.warnings import find_pod_warnings
+from pinnace.api.validation.warnings import find_template_warnings
 from pinnace.kube.kinds import REPLICA_SET
 from pinnace.kube.objects.apps_v1 import ReplicaSet, ReplicaSetStatus
 from pinnace.kube.selectors import selector_of
@@ -37,7 +47,7 @@ def _validate(replica_set: ReplicaSet, problems: Problems) -> None:
     spec = replica_set.spec
     problems.not_negative("spec.replicas", spec.replicas)
     problems.not_negative("spec.minReadySeconds", spec.min_ready_seconds)
-    validate_selector(spec.selector, spec.template, "replicaset", problems)
+    validate_selector(spec.selector, spec.template, problems)
     validate_template(spec.template, "ReplicaSet", problems)
 
 
@@ -46,17 +56,26 @@ def _validate_update(new: ReplicaSet, old: ReplicaSet, problems: Problems) -> No
         problems.immutable("spec.selector", new.spec.selector)
 
 
-def _validate_status(new: ReplicaSet, old: ReplicaSet, problems: Problems) -> None:
-    status = new.status
-    for name, value in (
-        ("replicas", status.replicas),
-        ("fullyLabeledReplicas", status.fully_labeled_replicas),
-        ("readyReplicas", status.ready_replicas),
-        ("availableReplicas", status.available_replicas),
-    ):
-        problems.not_negative(f"status.{name}", value)
-        if value is not None and value > status.replicas:
-            problems.invalid(f"status.{name}", value, "cannot be greater than status.replicas")
+_COUNTS = (
+    ("replicas", "replicas"),
+    ("fully_labeled_replicas", "fullyLabeledReplicas"),
+    ("ready_replicas", "readyReplicas"),
+    ("available_replicas", "availableReplicas"),
+    ("observed_generation", "observedGeneration"),
+)
+_WITHIN = _COUNTS[1:4]
+
+
+def validate_replica_status(new: Any, old: Any, problems: Problems) -> None:
+    """Check the status of a ReplicaSet, or of a ReplicationController."""
+    validate_counts(new.status, _COUNTS, problems)
+    validate_most(new.status, _WITHIN, problems)
+    validate_available(new.status, problems)
+
+
+def _warn(replica_set: ReplicaSet) -> Iterator[str]:
+    yield from find_name_warnings(replica_set.metadata)
+    yield from find_template_warnings(replica_set.spec.template, "spec.template")
 
 
 def _read_scale(replica_set: ReplicaSet) -> tuple[int, int, str]:
@@ -76,8 +95,8 @@ STRATEGY = Strategy(
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
-    validate_status=_validate_status,
+    validate_status=validate_replica_status,
     generation=True,
-    warn=lambda replica_set: find_pod_warnings(replica_set.spec.template.spec, "spec.template.spec"),
+    warn=_warn,
     scaling=Scaling(read=_read_scale, write=_write_scale),
 )

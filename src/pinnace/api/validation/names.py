@@ -183,6 +183,20 @@ def check_path_segment(text: str) -> tuple[str, ...]:
     return tuple(f"may not contain '{c}'" for c in ("/", "%") if c in text)
 
 
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+
+
+def check_domain_path(text: str) -> tuple[tuple[str, str], ...]:
+    """A name with a domain before it, like acme.io/foo: the parts that are wrong, each with a sentence."""
+    host, _, path = text.partition("/")
+    if not host or not path:
+        return ((text, 'must be a domain-prefixed path (such as "acme.io/foo")'),)
+    wrong = tuple((host, sentence) for sentence in check_subdomain(host))
+    if not re.fullmatch(_HTTP_PATH, path):
+        wrong += ((path, f"Invalid path (regex used for validation is '{_HTTP_PATH}')"),)
+    return wrong
+
+
 def as_prefix(rule: NameRule) -> NameRule:
     """Return the rule for `generateName`: what follows is still to come, so a trailing dash is fine."""
     return lambda text: rule(f"{text[:-1]}a" if text.endswith("-") else text)

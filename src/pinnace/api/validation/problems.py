@@ -5,7 +5,7 @@ Source: Kubernetes v1.36, apimachinery/pkg/util/validation/field/errors.go, and 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import msgspec
@@ -58,13 +58,18 @@ class Problems:
         """A value breaks a rule."""
         self._add("FieldValueInvalid", path, render_value(value), detail)
 
+    def invalid_as_a_whole(self, path: str, detail: str) -> None:
+        """A rule is broken that no single value shows."""
+        self._add("FieldValueInvalid", path, "", detail)
+
     def immutable(self, path: str, value: Any) -> None:
         """A value was changed that may not be."""
         self.invalid(path, value, "field is immutable")
 
     def not_supported(self, path: str, value: Any, supported: Iterable[str]) -> None:
-        """A value is none of a closed set."""
-        names = ", ".join(render_value(name) for name in sorted(supported))
+        """A value is none of a closed set; a sequence is shown in its order, a set by the alphabet."""
+        shown = sorted(supported) if isinstance(supported, Set) else supported
+        names = ", ".join(render_value(name) for name in shown)
         self._add("FieldValueNotSupported", path, render_value(value), f"supported values: {names}")
 
     def duplicate(self, path: str, value: Any) -> None:

@@ -7,38 +7,52 @@ from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.tables import (
     config_maps,
+    controller_revisions,
+    cron_jobs,
+    daemon_sets,
     deployments,
     endpoint_slices,
     endpoints,
     events,
     horizontal_pod_autoscalers,
+    jobs,
     leases,
     namespaces,
     nodes,
+    pod_templates,
     pods,
     replica_sets,
+    replication_controllers,
     secrets,
     service_accounts,
     services,
+    stateful_sets,
 )
 from pinnace.kubeapi.tables.columns import AGE, NAME, Table, render_since
 
 # By the store's resource: all versions of a kind have one table, made from the stored one.
 TABLES: Mapping[str, Table[Any]] = {
     kinds.CONFIG_MAP.resource: config_maps.TABLE,
+    kinds.CONTROLLER_REVISION.resource: controller_revisions.TABLE,
+    kinds.CRON_JOB.resource: cron_jobs.TABLE,
+    kinds.DAEMON_SET.resource: daemon_sets.TABLE,
     kinds.DEPLOYMENT.resource: deployments.TABLE,
-    kinds.ENDPOINT_SLICE.resource: endpoint_slices.TABLE,
     kinds.ENDPOINTS.resource: endpoints.TABLE,
+    kinds.ENDPOINT_SLICE.resource: endpoint_slices.TABLE,
     kinds.EVENT.resource: events.TABLE,
     kinds.HORIZONTAL_POD_AUTOSCALER.resource: horizontal_pod_autoscalers.TABLE,
+    kinds.JOB.resource: jobs.TABLE,
     kinds.LEASE.resource: leases.TABLE,
     kinds.NAMESPACE.resource: namespaces.TABLE,
     kinds.NODE.resource: nodes.TABLE,
     kinds.POD.resource: pods.TABLE,
+    kinds.POD_TEMPLATE.resource: pod_templates.TABLE,
+    kinds.REPLICATION_CONTROLLER.resource: replication_controllers.TABLE,
     kinds.REPLICA_SET.resource: replica_sets.TABLE,
     kinds.SECRET.resource: secrets.TABLE,
-    kinds.SERVICE_ACCOUNT.resource: service_accounts.TABLE,
     kinds.SERVICE.resource: services.TABLE,
+    kinds.SERVICE_ACCOUNT.resource: service_accounts.TABLE,
+    kinds.STATEFUL_SET.resource: stateful_sets.TABLE,
 }
 
 # Source: Kubernetes v1.36, apiserver/pkg/registry/rest/table.go: kinds without columns of their own.

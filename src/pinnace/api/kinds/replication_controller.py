@@ -1,0 +1,91 @@
+"""The ReplicationController's row. Pure.
+
+Source: Kubernetes v1.36, pkg/apis/core/v1/defaults.go, pkg/registry/core/replicationcontroller/strategy.go,
+pkg/apis/core/validation, ValidateReplicationControllerSpec.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from pinnace.api.defaults.pods import default_template
+from pinnace.api.kinds.replica_set import validate_replica_status
+from pinnace.api.kinds.replicas import find_name_warnings, validate_match, validate_template
+from pinnace.api.strategy import Scaling, Strategy, with_meta
+from pinnace.api.validation.problems import Problems
+from pinnace.api.validation.warnings import find_template_warnings
+from pinnace.kube.kinds import REPLICATION_CONTROLLER
+from pinnace.kube.objects.core_v1 import PodTemplateSpec, ReplicationController, ReplicationControllerStatus
+from pinnace.kube.selectors import selector_of_map
+
+
+def _default(controller: ReplicationController) -> ReplicationController:
+    """Fill in; a selector and labels that aren't there are the template's labels."""
+    spec = controller.spec
+    template = spec.template if spec.template == PodTemplateSpec() else default_template(spec.template)
+    labels = template.metadata.labels
+    filled = replace(
+        controller,
+        spec=replace(
+            spec,
+            template=template,
+            selector=spec.selector or dict(labels),
+            replicas=1 if spec.replicas is None else spec.replicas,
+        ),
+    )
+    return with_meta(filled, labels=dict(labels)) if labels and not controller.metadata.labels else filled
+
+
+def _prepare_create(controller: ReplicationController) -> ReplicationController:
+    return replace(controller, status=ReplicationControllerStatus())
+
+
+def _prepare_update(new: ReplicationController, old: ReplicationController) -> ReplicationController:
+    return replace(new, status=old.status)
+
+
+def _prepare_status(new: ReplicationController, old: ReplicationController) -> ReplicationController:
+    return replace(old, status=new.status)
+
+
+def _validate(controller: ReplicationController, problems: Problems) -> None:
+    spec = controller.spec
+    problems.not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    if not spec.selector:
+        problems.required("spec.selector")
+    problems.not_negative("spec.replicas", spec.replicas)
+    if spec.template == PodTemplateSpec():
+        problems.required("spec.template")
+        return
+    if spec.selector:
+        validate_match(selector_of_map(spec.selector), spec.template, problems)
+    validate_template(spec.template, "ReplicationController", problems)
+
+
+def _warn(controller: ReplicationController) -> Iterator[str]:
+    yield from find_name_warnings(controller.metadata)
+    yield from find_template_warnings(controller.spec.template, "spec.template")
+
+
+def _read_scale(controller: ReplicationController) -> tuple[int, int, str]:
+    selector = str(selector_of_map(controller.spec.selector))
+    return controller.spec.replicas or 0, controller.status.replicas, selector
+
+
+def _write_scale(controller: ReplicationController, replicas: int) -> ReplicationController:
+    return replace(controller, spec=replace(controller.spec, replicas=replicas))
+
+
+STRATEGY = Strategy(
+    kind=REPLICATION_CONTROLLER,
+    default=_default,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
+    prepare_status=_prepare_status,
+    validate=_validate,
+    validate_status=validate_replica_status,
+    generation=True,
+    orphans=True,
+    warn=_warn,
+    scaling=Scaling(read=_read_scale, write=_write_scale),
+)

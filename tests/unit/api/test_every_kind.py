@@ -25,7 +25,11 @@ SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
         kinds.CRON_JOB,
         {
             "metadata": META,
-            "spec": {"schedule": "*/5 * * * mon-fri", "timeZone": "Etc/UTC", "jobTemplate": {"spec": JOB_SPEC}},
+            "spec": {
+                "schedule": "*/5 * * * mon-fri",
+                "timeZone": "Etc/UTC",
+                "jobTemplate": {"spec": JOB_SPEC},
+            },
         },
     ),
     (kinds.DAEMON_SET, deployment_document("sample")),
@@ -43,7 +47,10 @@ SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
             volumeClaimTemplates=[
                 {
                     "metadata": {"name": "data"},
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}},
+                    "spec": {
+                        "accessModes": ["ReadWriteOnce"],
+                        "resources": {"requests": {"storage": "1024Mi"}},
+                    },
                 }
             ],
         ),
@@ -152,8 +159,97 @@ SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
             },
         },
     ),
+    (
+        kinds.INGRESS,
+        {
+            "metadata": META,
+            "spec": {
+                "ingressClassName": "nginx",
+                "rules": [
+                    {
+                        "host": "*.example.com",
+                        "http": {
+                            "paths": [
+                                {
+                                    "path": "/",
+                                    "pathType": "Prefix",
+                                    "backend": {"service": {"name": "web", "port": {"number": 80}}},
+                                }
+                            ]
+                        },
+                    }
+                ],
+            },
+        },
+    ),
+    (
+        kinds.INGRESS_CLASS,
+        {
+            "metadata": {"name": "sample"},
+            "spec": {"controller": "k8s.io/nginx", "parameters": {"kind": "A", "name": "b"}},
+        },
+    ),
+    (
+        kinds.LIMIT_RANGE,
+        {
+            "metadata": META,
+            "spec": {"limits": [{"type": "Container", "max": {"cpu": "2000m"}, "min": {"cpu": "0.1"}}]},
+        },
+    ),
+    (
+        kinds.NETWORK_POLICY,
+        {
+            "metadata": META,
+            "spec": {
+                "podSelector": {},
+                "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 80}]}],
+                "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}],
+            },
+        },
+    ),
+    (
+        kinds.PERSISTENT_VOLUME,
+        {
+            "metadata": {"name": "sample"},
+            "spec": {
+                "capacity": {"storage": "1024Mi"},
+                "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": "/data"},
+            },
+        },
+    ),
+    (
+        kinds.PERSISTENT_VOLUME_CLAIM,
+        {
+            "metadata": META,
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1024Mi"}},
+            },
+        },
+    ),
+    (
+        kinds.POD_DISRUPTION_BUDGET,
+        {"metadata": META, "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "web"}}}},
+    ),
     (kinds.PRIORITY_CLASS, {"metadata": {"name": "sample"}, "value": 10, "globalDefault": True}),
     (kinds.REPLICA_SET, deployment_document("sample")),
+    (
+        kinds.RESOURCE_QUOTA,
+        {
+            "metadata": META,
+            "spec": {"hard": {"pods": 3, "requests.cpu": "2000m", "count/configmaps": "5"}},
+        },
+    ),
+    (
+        kinds.RUNTIME_CLASS,
+        {
+            "metadata": {"name": "sample"},
+            "handler": "runc",
+            "overhead": {"podFixed": {"cpu": "0.1"}},
+            "scheduling": {"nodeSelector": {"a": "b"}},
+        },
+    ),
     (kinds.SECRET, {"metadata": META, "stringData": {"a": "b"}}),
     (
         kinds.SERVICE,
@@ -168,6 +264,7 @@ SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
         },
     ),
     (kinds.SERVICE_ACCOUNT, {"metadata": META}),
+    (kinds.STORAGE_CLASS, {"metadata": {"name": "sample"}, "provisioner": "example.com/disk"}),
 ]
 
 

@@ -5,7 +5,14 @@ The table of rows that look across kinds, in Kubernetes' order. What concerns on
 `pinnace.api.kinds`: the kinds' rows import from here.
 """
 
-from pinnace.api.admission import escalation, namespaces, priority, service_account, tolerations
+from pinnace.api.admission import (
+    default_classes,
+    escalation,
+    namespaces,
+    priority,
+    service_account,
+    tolerations,
+)
 from pinnace.api.admission.attempt import Admission, AdmissionFacts, Attempt, Operation
 from pinnace.api.admission.chain import Chain
 
@@ -20,6 +27,8 @@ ROWS: tuple[Admission, ...] = (
     priority.POD_ROW,
     priority.CLASS_ROW,
     tolerations.ROW,
+    default_classes.STORAGE_ROW,
+    default_classes.INGRESS_ROW,
 )
 
 CHAIN = Chain(ROWS)

@@ -1,33 +1,34 @@
-"""Serves port-forward over WebSocket, in both ways that clients speak.
+"""Serves port-forward, in the three ways that clients speak: SPDY, SPDY inside WebSocket, and WebSocket channels.
 
-kubectl carries a SPDY/3.1 connection inside the messages, with a pair of streams (data, error) for each forwarded
-connection; the Python client uses plain channels, a pair for each port. Both end in `PodPortForward.connect`.
-Source: Kubernetes v1.36, apimachinery/pkg/util/portforward/constants.go, kubelet/pkg/cri/streaming/portforward.
+With SPDY each forwarded connection is a pair of streams (data, error) that the client opens; with channels it is a pair
+for each port of the query. All end in `PodPortForward.connect`. A doer.
+Source: Kubernetes v1.36, apimachinery/pkg/util/portforward/constants.go, kubelet/pkg/cri/streaming/portforward
+(httpstream.go, websocket.go).
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
 from pinnace.api.world import PodPortForward
-from pinnace.base.errors import ApiError, PinnaceError, Reason
+from pinnace.base.clock import Clock
+from pinnace.base.errors import ApiError, Reason
 from pinnace.base.tasks import Tasks
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Pod
-from pinnace.kubeapi import spdy
 from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.command_protocols import unwrap_text, wrap_text
+from pinnace.kubeapi.command_wires import no_upgrade
+from pinnace.kubeapi.forwarded import Forwarded, ForwardedStreams
+from pinnace.kubeapi.hangups import watch_hangup
+from pinnace.kubeapi.pipes import SocketPipe, take_over, wants_upgrade
+from pinnace.kubeapi.spdy_link import PROTOCOL, VERSION_HEADER, SpdyLink, negotiate_protocol
 
-log = logging.getLogger("pinnace.kubeapi")
-
+STREAMS = "portforward.k8s.io"
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 CHANNELS = "v4.channel.k8s.io"
-
-_CHUNK_BYTES = 64 * 1024
-
-Send = Callable[[bytes], Awaitable[None]]
+TEXT_CHANNELS = "v4.base64.channel.k8s.io"
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 async def serve_port_forward(call: Call) -> web.StreamResponse:
@@ -41,24 +42,63 @@ async def serve_port_forward(call: Call) -> web.StreamResponse:
             Reason.BAD_REQUEST,
             f"unable to forward port because pod is not running. Current status={pod.status.phase}",
         )
-    socket = web.WebSocketResponse(protocols=(TUNNEL, CHANNELS), compress=False, max_msg_size=0)
-    if not socket.can_prepare(call.request):
-        raise ApiError(
-            Reason.BAD_REQUEST, "Upgrade request required: this server speaks WebSocket here, not SPDY"
-        )
     ports = read_ports(call.query.all("ports"))
-    await socket.prepare(call.request)
+    upgrade = wants_upgrade(call.request)
     tasks = Tasks("port-forward")
     try:
-        if socket.ws_protocol == TUNNEL:
-            await _Tunnel(socket, world, pod, tasks).run()
-        else:
-            await _Channels(socket, world, pod, tasks, ports).run()
-    except ConnectionError:
-        pass
+        if upgrade == "websocket":
+            return await _serve_socket(call.request, world, pod, tasks, ports, call.api.clock)
+        if upgrade == "spdy/3.1":
+            return await _serve_spdy(call.request, world, pod, tasks, call.api.clock)
     finally:
         await tasks.close()
+    raise no_upgrade()
+
+
+async def _serve_spdy(
+    request: web.BaseRequest, world: PodPortForward, pod: Pod, tasks: Tasks, clock: Clock
+) -> web.StreamResponse:
+    protocol = negotiate_protocol(request, (STREAMS,))
+    pipe = await take_over(request, PROTOCOL, {VERSION_HEADER: protocol})
+    await _until_gone(ForwardedStreams(SpdyLink(pipe), world, pod, tasks, clock).run(), request.transport)
+    return pipe.response
+
+
+async def _serve_socket(
+    request: web.BaseRequest,
+    world: PodPortForward,
+    pod: Pod,
+    tasks: Tasks,
+    ports: tuple[int, ...],
+    clock: Clock,
+) -> web.StreamResponse:
+    socket = web.WebSocketResponse(
+        protocols=(TUNNEL, CHANNELS, TEXT_CHANNELS), compress=False, max_msg_size=MAX_MESSAGE_BYTES
+    )
+    if not socket.can_prepare(request):
+        raise no_upgrade()
+    await socket.prepare(request)
+    if socket.ws_protocol == TUNNEL:
+        work = ForwardedStreams(SpdyLink(SocketPipe(socket)), world, pod, tasks, clock).run()
+    else:
+        work = _Channels(socket, world, pod, tasks, ports).run()
+    await _until_gone(work, request.transport)
     return socket
+
+
+async def _until_gone(work: object, transport: asyncio.BaseTransport | None) -> None:
+    """Work until it is over, or the client has gone while nothing is read from it."""
+    with watch_hangup(transport) as gone:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        left = asyncio.ensure_future(gone.wait())
+        try:
+            await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in (task, left):
+                one.cancel()
+            results = await asyncio.gather(task, left, return_exceptions=True)
+    if isinstance(results[0], Exception) and not isinstance(results[0], ConnectionError):
+        raise results[0]
 
 
 def read_ports(texts: tuple[str, ...]) -> tuple[int, ...]:
@@ -69,113 +109,6 @@ def read_ports(texts: tuple[str, ...]) -> tuple[int, ...]:
             raise ApiError(Reason.BAD_REQUEST, f'unable to parse "{text}" as a port')
         ports.append(int(text))
     return tuple(ports)
-
-
-@dataclass(eq=False)
-class _Connection:
-    """One connection into the pod: bytes wait in `inbox` until it is open; None is their end."""
-
-    port: int
-    inbox: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(maxsize=16))
-
-    async def run(self, world: PodPortForward, pod: Pod, send: Send) -> str:
-        """Move bytes both ways until both are done; return what went wrong, or ""."""
-        try:
-            reader, writer = await world.connect(pod, self.port)
-        except (PinnaceError, OSError) as error:
-            name = f"{pod.metadata.namespace}/{pod.metadata.name}"
-            why = error.strerror or str(error) if isinstance(error, OSError) else error.message
-            return f"error forwarding port {self.port} to pod {name}: {why}"
-        inward = asyncio.ensure_future(self._pump_in(writer))
-        try:
-            while data := await reader.read(_CHUNK_BYTES):
-                await send(data)
-        except ConnectionResetError:
-            pass
-        finally:
-            inward.cancel()
-            await asyncio.gather(inward, return_exceptions=True)
-            writer.close()
-        return ""
-
-    async def _pump_in(self, writer: asyncio.StreamWriter) -> None:
-        while (data := await self.inbox.get()) is not None:
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-class _Tunnel:
-    """SPDY inside WebSocket messages."""
-
-    def __init__(self, socket: web.WebSocketResponse, world: PodPortForward, pod: Pod, tasks: Tasks) -> None:
-        self._socket = socket
-        self._world = world
-        self._pod = pod
-        self._tasks = tasks
-        self._spdy = spdy.SpdyServer()
-        self._errors: dict[str, int] = {}
-        self._connections: dict[int, _Connection] = {}
-
-    async def run(self) -> None:
-        async for message in self._socket:
-            if message.type is not WSMsgType.BINARY:
-                continue
-            try:
-                for event in self._spdy.receive(message.data):
-                    await self._handle(event)
-            except spdy.SpdyError as error:
-                log.info("port-forward to %s: %s", self._pod.metadata.name, error)
-                return
-
-    async def _handle(self, event: spdy.SpdyEvent) -> None:
-        match event:
-            case spdy.StreamOpened():
-                await self._open(event)
-            case spdy.DataReceived(stream, data, finished):
-                await self._deliver(stream, data, finished)
-            case spdy.StreamReset(stream):
-                await self._deliver(stream, b"", True)
-            case spdy.PingReceived(number):
-                await self._socket.send_bytes(self._spdy.pong(number))
-
-    async def _open(self, event: spdy.StreamOpened) -> None:
-        """Take one of a pair's two streams; the data stream comes second and starts the connection."""
-        headers, stream = event.headers, event.stream
-        request, port = headers.get("requestid", ""), headers.get("port", "")
-        await self._socket.send_bytes(self._spdy.reply(stream))
-        if headers.get("streamtype") == "error":
-            self._errors[request] = stream
-            return
-        errors = self._errors.pop(request, None)
-        if errors is None or not port.isdigit():
-            await self._socket.send_bytes(self._spdy.reset(stream, spdy.PROTOCOL_ERROR))
-            return
-        connection = self._connections[stream] = _Connection(int(port))
-        self._tasks.spawn(self._serve(stream, errors, connection), f"port {port}")
-
-    async def _deliver(self, stream: int, data: bytes, finished: bool) -> None:
-        connection = self._connections.get(stream)
-        if connection is None:
-            return
-        if data:
-            await connection.inbox.put(data)
-        if finished:
-            await connection.inbox.put(None)
-
-    async def _serve(self, stream: int, errors: int, connection: _Connection) -> None:
-        async def send(data: bytes) -> None:
-            await self._socket.send_bytes(self._spdy.data(stream, data))
-
-        try:
-            problem = await connection.run(self._world, self._pod, send)
-            self._connections.pop(stream, None)
-            _empty(connection.inbox)
-            await self._socket.send_bytes(self._spdy.data(errors, problem.encode(), finished=True))
-            await self._socket.send_bytes(self._spdy.data(stream, b"", finished=True))
-        except ConnectionError:
-            return  # the client has gone
 
 
 class _Channels:
@@ -193,37 +126,45 @@ class _Channels:
         self._world = world
         self._pod = pod
         self._tasks = tasks
-        self._connections = [_Connection(port) for port in ports]
+        self._text = socket.ws_protocol == TEXT_CHANNELS
+        self._connections = [Forwarded(port) for port in ports]
 
     async def run(self) -> None:
         for index, connection in enumerate(self._connections):
             # Each channel begins with its port, so that the client can tell them apart.
             port = connection.port.to_bytes(2, "little")
-            await self._socket.send_bytes(bytes((2 * index,)) + port)
-            await self._socket.send_bytes(bytes((2 * index + 1,)) + port)
+            await self._send(2 * index, port)
+            await self._send(2 * index + 1, port)
             self._tasks.spawn(self._serve(index, connection), f"port {connection.port}")
         async for message in self._socket:
-            if message.type is not WSMsgType.BINARY or not message.data:
+            parted = self._read(message.type, message.data)
+            if parted is None:
                 continue
-            index, is_error = divmod(message.data[0], 2)
-            if not is_error and index < len(self._connections):
-                await self._connections[index].inbox.put(message.data[1:])
+            index, is_error = divmod(parted[0], 2)
+            if not is_error and 0 <= index < len(self._connections) and parted[1]:
+                await self._connections[index].feed(parted[1])
 
-    async def _serve(self, index: int, connection: _Connection) -> None:
+    def _read(self, kind: WSMsgType, data: object) -> tuple[int, bytes] | None:
+        if self._text:
+            return unwrap_text(data) if isinstance(data, str | bytes) else None
+        return (data[0], data[1:]) if isinstance(data, bytes) and data else None
+
+    async def _send(self, channel: int, data: bytes) -> None:
+        if self._text:
+            await self._socket.send_str(wrap_text(channel, data))
+        else:
+            await self._socket.send_bytes(bytes((channel,)) + data)
+
+    async def _serve(self, index: int, connection: Forwarded) -> None:
         async def send(data: bytes) -> None:
-            await self._socket.send_bytes(bytes((2 * index,)) + data)
+            if data:
+                await self._send(2 * index, data)
 
         try:
             problem = await connection.run(self._world, self._pod, send)
             if problem:
-                await self._socket.send_bytes(bytes((2 * index + 1,)) + problem.encode())
+                await self._send(2 * index + 1, problem.encode())
             if len(self._tasks) == 1:  # the last connection has ended
                 await self._socket.close()
         except ConnectionError:
             return
-
-
-def _empty(inbox: asyncio.Queue[bytes | None]) -> None:
-    """Drop what nobody will read, so that the reader of the tunnel is not held up by it."""
-    while not inbox.empty():
-        inbox.get_nowait()

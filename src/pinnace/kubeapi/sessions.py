@@ -1,31 +1,39 @@
-"""Serves exec and attach over WebSocket: one message is one channel byte and the data.
+"""Serves exec and attach: finds the container, opens the process, moves bytes between it and the client's wire.
 
-Source: Kubernetes v1.36, apimachinery/pkg/util/remotecommand/constants.go and kubelet/pkg/cri/streaming/remotecommand/
-websocket.go: channels, the v5 close signal, and the exit code inside the Status on the error channel.
+A doer. Invariants: what is wrong with the request is told before the upgrade; when the client goes, at whatever moment,
+the session is closed.
+Source: Kubernetes v1.36, pkg/registry/core/pod/rest/subresources.go, kubelet/pkg/cri/streaming/remotecommand (exec.go,
+attach.go: what the Status says).
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from pinnace.api.world import ExecOptions, Session
 from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Pod
 from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.command_protocols import SOCKET_PROTOCOLS, build_exit_status
+from pinnace.kubeapi.command_wires import (
+    OUTPUTS,
+    Resized,
+    SocketWire,
+    StdinReceived,
+    Wire,
+    no_upgrade,
+    open_spdy_wire,
+)
 from pinnace.kubeapi.containers import choose_container
 from pinnace.kubeapi.errors import build_status, to_api_error
+from pinnace.kubeapi.hangups import watch_hangup
+from pinnace.kubeapi.pipes import wants_upgrade
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-
-STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
-CLOSE = 255
-
-_CHANNELS = {"stdout": bytes((STDOUT,)), "stderr": bytes((STDERR,))}
+# A client may send all its input in one message; more than this at once would be kept in memory.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 Open = Callable[[Pod, ExecOptions], Awaitable[Session]]
 
@@ -49,22 +57,49 @@ async def serve_attach(call: Call) -> web.StreamResponse:
 async def _serve(call: Call, open_session: Open, command: tuple[str, ...]) -> web.StreamResponse:
     pod = call.api.get(kinds.POD, call.namespace, call.name)
     options = read_exec_options(call, pod, command)
-    socket = web.WebSocketResponse(protocols=PROTOCOLS, compress=False, max_msg_size=0)
+    upgrade = wants_upgrade(call.request)
+    if upgrade == "websocket":
+        return await _serve_socket(call, open_session, pod, options)
+    if upgrade == "spdy/3.1":
+        return await _serve_spdy(call, open_session, pod, options)
+    raise no_upgrade()
+
+
+async def _serve_socket(call: Call, open_session: Open, pod: Pod, options: ExecOptions) -> web.StreamResponse:
+    socket = web.WebSocketResponse(protocols=SOCKET_PROTOCOLS, compress=False, max_msg_size=MAX_MESSAGE_BYTES)
     if not socket.can_prepare(call.request):
-        raise ApiError(
-            Reason.BAD_REQUEST, "Upgrade request required: this server speaks WebSocket here, not SPDY"
-        )
+        raise no_upgrade()
     session = await open_session(pod, options)
     try:
         await socket.prepare(call.request)
-        # An empty message tells the client that the session is up.
-        await socket.send_bytes(bytes((STDOUT if options.stdout else STDERR if options.stderr else ERROR,)))
-        await _pump(socket, session, options)
+        wire = SocketWire(socket, options)
+        await wire.open()
+        await pump(wire, session, options, call.request.transport)
     except ConnectionError:
         pass
     finally:
         await session.close()
     return socket
+
+
+async def _serve_spdy(call: Call, open_session: Open, pod: Pod, options: ExecOptions) -> web.StreamResponse:
+    wire, pipe = await open_spdy_wire(call.request, options)
+    try:
+        if not await wire.open():
+            return pipe.response
+        try:
+            session = await open_session(pod, options)
+        except PinnaceError as error:
+            await wire.end(build_status(to_api_error(error)))
+        else:
+            try:
+                await pump(wire, session, options, call.request.transport)
+            finally:
+                await session.close()
+        await pipe.linger()
+    except ConnectionError:
+        pass
+    return pipe.response
 
 
 def read_exec_options(call: Call, pod: Pod, command: tuple[str, ...]) -> ExecOptions:
@@ -91,65 +126,42 @@ def read_exec_options(call: Call, pod: Pod, command: tuple[str, ...]) -> ExecOpt
     return options
 
 
-async def _pump(socket: web.WebSocketResponse, session: Session, options: ExecOptions) -> None:
+async def pump(
+    wire: Wire, session: Session, options: ExecOptions, transport: asyncio.BaseTransport | None
+) -> None:
     """Move bytes both ways until the process has ended or the client has gone."""
-    inward = asyncio.ensure_future(_pump_in(socket, session, options))
-    outward = asyncio.ensure_future(_pump_out(socket, session))
-    try:
-        done, _ = await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
-        if outward in done:
-            outward.result()
-            await socket.close()
-    finally:
-        for task in (inward, outward):
-            task.cancel()
-        await asyncio.gather(inward, outward, return_exceptions=True)
+    with watch_hangup(transport) as gone:
+        inward = asyncio.ensure_future(_pump_in(wire, session, options))
+        outward = asyncio.ensure_future(_pump_out(wire, session))
+        left = asyncio.ensure_future(gone.wait())
+        tasks = (inward, outward, left)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if outward.done():
+                outward.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pump_in(socket: web.WebSocketResponse, session: Session, options: ExecOptions) -> None:
-    async for message in socket:
-        if message.type is not WSMsgType.BINARY or not message.data:
-            continue
-        channel, data = message.data[0], message.data[1:]
-        if channel == STDIN and options.stdin:
-            if data:
-                await session.write_stdin(data)
-        elif channel == CLOSE and data[:1] == bytes((STDIN,)):
-            await session.close_stdin()
-        elif channel == RESIZE:
-            await _resize(session, data)
+async def _pump_in(wire: Wire, session: Session, options: ExecOptions) -> None:
+    async for value in wire.inputs():
+        match value:
+            case StdinReceived(data, finished) if options.stdin:
+                if data:
+                    await session.write_stdin(data)
+                if finished:
+                    await session.close_stdin()
+            case Resized(width, height):
+                await session.resize(width, height)
 
 
-async def _resize(session: Session, data: bytes) -> None:
-    try:
-        size = json.loads(data)
-        width, height = int(size["Width"]), int(size["Height"])
-    except (ValueError, KeyError, TypeError):
-        return
-    await session.resize(width, height)
-
-
-async def _pump_out(socket: web.WebSocketResponse, session: Session) -> None:
+async def _pump_out(wire: Wire, session: Session) -> None:
     try:
         async for output in session.output():
-            await socket.send_bytes(_CHANNELS[output.channel] + output.data)
-        status = build_exit_status(await session.wait())
+            await wire.send(OUTPUTS[output.channel], output.data)
+        status: dict[str, Any] = build_exit_status(await session.wait())
     except PinnaceError as error:
         status = build_status(to_api_error(error))
-    await socket.send_bytes(bytes((ERROR,)) + msgspec.json.encode(status))
-
-
-def build_exit_status(code: int) -> dict[str, Any]:
-    """Return the Status that carries an exit code.
-
-    Source: Kubernetes v1.36, apimachinery/pkg/util/remotecommand, NonZeroExitCodeReason and ExitCodeCauseType.
-    """
-    if code == 0:
-        return {"metadata": {}, "status": "Success"}
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {code}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
-    }
+    await wire.end(status)

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from pinnace.base.errors import ApiError
+from pinnace.kubeapi import forwarded
 from pinnace.kubeapi.forwarding import CHANNELS, TUNNEL, read_ports
 from tests.unit.kubeapi.conftest import PODS, Kube, pod
 from tests.unit.kubeapi.test_spdy import Client
@@ -60,10 +61,12 @@ async def test_a_port_without_a_listener_is_told_on_the_error_stream(echo: Kube)
         await receive(socket)
         await receive(socket)
         message = (await receive(socket))[8:].decode()
-    assert message.startswith("error forwarding port 81 to pod default/web: Connect")
+    assert message.startswith("error forwarding port 81 to pod default/web, uid ")
+    assert ": Connect call failed" in message
 
 
-async def test_a_data_stream_without_its_pair_is_reset(echo: Kube) -> None:
+async def test_a_data_stream_without_its_pair_is_reset(echo: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarded, "PAIR_TIMEOUT_S", 0.05)
     async with echo.session.ws_connect(f"http://kube{PODS}/web/portforward", protocols=[TUNNEL]) as socket:
         await socket.send_bytes(Client().open(1, {"streamtype": "data", "port": "80", "requestid": "0"}))
         await receive(socket)

@@ -93,10 +93,9 @@ def parse_schedule(text: str) -> Schedule:
     parts = text.split()
     if len(parts) != len(_FIELDS):
         raise CronError(f"expected exactly {len(_FIELDS)} fields, found {len(parts)}: [{' '.join(parts)}]")
-    sets, stars = zip(
-        *(_parse_field(part, field) for part, field in zip(parts, _FIELDS, strict=True)), strict=True
-    )
-    return Schedule(*sets, any_day=stars[2], any_weekday=stars[4], zone=zone)
+    read = [_parse_field(part, field) for part, field in zip(parts, _FIELDS, strict=True)]
+    minutes, hours, days, months, weekdays = (values for values, _ in read)
+    return Schedule(minutes, hours, days, months, weekdays, read[2][1], read[4][1], zone=zone)
 
 
 def _parse_field(text: str, field: Field) -> tuple[frozenset[int], bool]:

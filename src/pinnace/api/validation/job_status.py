@@ -78,9 +78,9 @@ def _validate_times(now: JobStatus, before: JobStatus, problems: Problems) -> No
         if complete and not now.completion_time:
             problems.required(path, "completionTime is required for Complete jobs")
     moved = (now.start_time, now.completion_time) != (before.start_time, before.completion_time)
-    if moved and now.start_time and now.completion_time:
-        if parse_time(now.completion_time) < parse_time(now.start_time):
-            problems.invalid(path, now.completion_time, "completionTime cannot be set before startTime")
+    both = now.start_time and now.completion_time
+    if moved and both and parse_time(now.completion_time) < parse_time(now.start_time):
+        problems.invalid(path, now.completion_time, "completionTime cannot be set before startTime")
 
 
 def _validate_finished(now: JobStatus, before: JobStatus, problems: Problems) -> None:
@@ -101,11 +101,11 @@ def _validate_finished(now: JobStatus, before: JobStatus, problems: Problems) ->
         problems.invalid("status.active", now.active, "active>0 is invalid for finished job")
     if not now.start_time and (ended or now.start_time != before.start_time):
         problems.required("status.startTime", "startTime is required for finished job")
-    uncounted = now.uncounted_terminated_pods
-    if uncounted is not None and (uncounted.failed or uncounted.succeeded):
-        if ended or uncounted != before.uncounted_terminated_pods:
-            words = "uncountedTerminatedPods needs to be empty for finished job"
-            problems.invalid("status.uncountedTerminatedPods", uncounted, words)
+    uncounted = now.uncounted_terminated_pods or UncountedTerminatedPods()
+    changed = ended or now.uncounted_terminated_pods != before.uncounted_terminated_pods
+    if changed and (uncounted.failed or uncounted.succeeded):
+        words = "uncountedTerminatedPods needs to be empty for finished job"
+        problems.invalid("status.uncountedTerminatedPods", uncounted, words)
     if (now.terminating or 0) > 0 and (ended or now.terminating != before.terminating):
         problems.invalid("status.terminating", now.terminating, "terminating>0 is invalid for finished job")
 

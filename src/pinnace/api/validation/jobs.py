@@ -61,8 +61,8 @@ def validate_job_spec(spec: JobSpec, path: str, problems: Problems) -> None:
     if spec.max_failed_indexes is not None and spec.backoff_limit_per_index is None:
         problems.required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
     if spec.managed_by:
-        for value, wrong in check_domain_path(spec.managed_by):
-            problems.invalid(f"{path}.managedBy", value, wrong)
+        for part, wrong in check_domain_path(spec.managed_by):
+            problems.invalid(f"{path}.managedBy", part, wrong)
         if len(spec.managed_by.encode()) > _MANAGED_BY_BYTES:
             problems.too_long(f"{path}.managedBy", _MANAGED_BY_BYTES)
     _validate_mode(spec, path, problems)

@@ -74,7 +74,8 @@ class Cause:
 class ApiError(PinnaceError):
     """An API request that fails for a known reason.
 
-    `kind`, `group` and `name` say which object (Kubernetes puts the resource's plural into `kind` for NotFound).
+    `kind`, `group` and `name` say which object (Kubernetes puts the resource's plural into `kind` for NotFound). `next_page`
+    is the token with which a list that expired can be gone on with.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class ApiError(PinnaceError):
         name: str = "",
         uid: str = "",
         retry_after_s: int | None = None,
+        next_page: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
@@ -100,6 +102,7 @@ class ApiError(PinnaceError):
         self.name = name
         self.uid = uid
         self.retry_after_s = retry_after_s
+        self.next_page = next_page
 
 
 class HostError(PinnaceError):

@@ -22,6 +22,7 @@ from pinnace.base.errors import ApiError, Reason, UserError
 
 MAX_VALUES = 1_000_000  # a 3 MiB body of one-character items has about as many; more come only from aliases
 MAX_DEPTH = 100
+MAX_DUPLICATES = 100  # enough for a person to act on
 
 _STR, _INT, _FLOAT, _BOOL, _NULL, _MERGE = (
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "merge")
@@ -75,13 +76,14 @@ def parse_manifests(text: bytes | str, source: str = "") -> tuple[Manifest, ...]
         raise UserError(refused.message, where=where) from None
 
 
-def yaml_to_json(body: bytes) -> bytes:
+def yaml_to_json(body: bytes, twice: list[str] | None = None) -> bytes:
     """Return one YAML document as JSON.
 
-    Raises: ApiError BadRequest.
+    `twice` takes a sentence for each key that stands in one mapping twice: the last value counts then; without it such a
+    document is refused. Raises: ApiError BadRequest.
     """
     try:
-        values = [value for value, _ in _documents(body)]
+        values = [value for value, _ in _documents(body, twice)]
         return msgspec.json.encode(values[0] if values else None)
     except _Refused as refused:
         line = f"line {refused.line}: " if refused.line else ""
@@ -99,14 +101,14 @@ def _manifests(text: bytes | str) -> Iterator[Manifest]:
         yield Manifest(value, line)
 
 
-def _documents(text: bytes | str) -> Iterator[tuple[Any, int]]:
+def _documents(text: bytes | str, twice: list[str] | None = None) -> Iterator[tuple[Any, int]]:
     # From events, not from nodes: libyaml's composer recurses, and a few hundred kB of brackets end the process.
     try:
         events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 first = next(events)
-                yield _Document(events).value(first, 0), _line(first)
+                yield _Document(events, twice).value(first, 0), _line(first)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = str(error.problem or error.context or error)
@@ -122,8 +124,9 @@ def _line(event: yaml.Event) -> int:
 class _Document:
     """Turns one document's events into a value; each anchor's value is made once, however many aliases name it."""
 
-    def __init__(self, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, events: Iterator[yaml.Event], twice: list[str] | None = None) -> None:
         self.events = events
+        self.twice = twice
         self.anchors: dict[str, tuple[Any, int] | None] = {}  # None while the value is still open
         self.count = 0
 
@@ -176,9 +179,16 @@ class _Document:
                 continue
             name = _key(self.value(key, depth + 1), key)
             if name in own:
-                raise _Refused(f'key "{name}" already set in map', _line(key))
+                self._found_twice(name, _line(key))
             own[name] = self.value(next(self.events), depth + 1)
         return {**merged, **own} if merged else own
+
+    def _found_twice(self, name: str, line: int) -> None:
+        sentence = f'key "{name}" already set in map'
+        if self.twice is None:
+            raise _Refused(sentence, line)
+        if len(self.twice) < MAX_DUPLICATES:
+            self.twice.append(f"line {line}: {sentence}")
 
     def _merged(self, event: yaml.Event, depth: int) -> list[dict[str, Any]]:
         value = self.value(event, depth + 1)

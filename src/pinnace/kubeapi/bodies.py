@@ -3,13 +3,14 @@
 Invariant: what the write path gets is JSON; what can't be read (CBOR, half a document) is refused in words.
 """
 
+import re
 from typing import Any
 
 from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
-from pinnace.kube.manifests import yaml_to_json
+from pinnace.kube.manifests import MAX_DEPTH, yaml_to_json
 from pinnace.kubeapi import protobuf
 from pinnace.kubeapi.negotiation import JSON, YAML
 
@@ -40,15 +41,45 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def read_document(request: web.BaseRequest, limit: int, kind: Kind[Any]) -> bytes:
-    """Return the body as JSON; `kind` is what it should be an object of. Raises: ApiError UnsupportedMediaType, BadRequest, RequestEntityTooLarge."""
+async def read_document(
+    request: web.BaseRequest, limit: int, kind: Kind[Any], twice: list[str] | None = None
+) -> bytes:
+    """Return the body as JSON; `kind` is what it should be an object of.
+
+    `twice` takes sentences about what YAML says twice; without it that is an error.
+    Raises: ApiError UnsupportedMediaType, BadRequest, RequestEntityTooLarge.
+    """
     media_type = media_type_of(request)
     if media_type not in _READABLE:
         raise unsupported(media_type, _READABLE)
     body = await read_body(request, limit)
     if media_type == YAML:
-        return yaml_to_json(body)
-    return protobuf.protobuf_to_json(kind, body) if media_type == protobuf.MEDIA_TYPE and body else body
+        return yaml_to_json(body, twice)
+    if media_type == protobuf.MEDIA_TYPE and body:
+        body = protobuf.protobuf_to_json(kind, body)
+    check_depth(body)
+    return body
+
+
+def check_depth(body: bytes) -> None:
+    """Return if the document is no deeper than what can be walked safely. Raises: ApiError BadRequest.
+
+    Units: nested objects and lists. Kubernetes' own documents have some 20 levels, schemas of definitions some more.
+    """
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _BRACKETS.finditer(body):
+        if match.lastgroup == "open":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ApiError(Reason.BAD_REQUEST, "json parse error: exceeded max depth")
+        elif match.lastgroup == "close":
+            depth -= 1
+
+
+# Strings are skipped whole: what stands in them opens nothing.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
 
 
 def unsupported(media_type: str, readable: tuple[str, ...]) -> ApiError:

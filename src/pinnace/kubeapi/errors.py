@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pinnace.base.errors import ApiError, Bug, HostError, PinnaceError, Reason, UserError
+from pinnace.base.errors import ApiError, Bug, Cause, HostError, PinnaceError, Reason, UserError
 from pinnace.store.interface import Compacted, RevisionAhead, SlowWatcher, StoreError, StoreFailed
 
 log = logging.getLogger("pinnace.kubeapi")
@@ -42,7 +42,8 @@ def _from_ahead(error: RevisionAhead) -> ApiError:
     # Source: Kubernetes v1.36, apiserver/pkg/storage/errors.go, NewTooLargeResourceVersionError.
     return ApiError(
         Reason.TIMEOUT,
-        f"Too large resource version: {error.since}, current: {error.revision}",
+        f"Timeout: Too large resource version: {error.since}, current: {error.revision}",
+        causes=(Cause("ResourceVersionTooLarge", "Too large resource version"),),
         retry_after_s=_RETRY_S,
     )
 
@@ -92,7 +93,7 @@ def build_status(error: ApiError) -> dict[str, Any]:
     status: dict[str, Any] = {
         "kind": "Status",
         "apiVersion": "v1",
-        "metadata": {},
+        "metadata": {"continue": error.next_page} if error.next_page else {},
         "status": "Failure",
         "message": error.message,
         "reason": error.reason.wire,

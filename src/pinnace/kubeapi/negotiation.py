@@ -68,7 +68,12 @@ def negotiate(accept: str, forms: frozenset[Form] = SINGLE_FORMS) -> Wanted:
         wanted = _serve(clause, forms)
         if wanted is not None:
             return wanted
-    raise ApiError(
+    raise not_acceptable()
+
+
+def not_acceptable() -> ApiError:
+    """Return the refusal of every form that the client would take."""
+    return ApiError(
         Reason.NOT_ACCEPTABLE,
         f"only the following media types are accepted: {JSON}, {JSON};stream=watch, {YAML}",
     )

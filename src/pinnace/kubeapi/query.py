@@ -3,9 +3,13 @@
 Source: Kubernetes v1.36, apimachinery/pkg/conversion/queryparams and runtime/conversion.go for what a value may look like.
 """
 
+import re
 from urllib.parse import parse_qs
 
 from pinnace.base.errors import ApiError, Reason
+
+_NUMBER = re.compile(r"[-+]?[0-9]+")
+_DIGITS_MOST = 32  # more than any number of 64 bits has, sign and some leading zeros included
 
 
 class Query:
@@ -18,6 +22,10 @@ class Query:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._values
 
     def text(self, name: str, default: str = "") -> str:
         values = self._values.get(name)
@@ -36,12 +44,12 @@ class Query:
         text = self.text(name)
         if not text:
             return None
-        try:
-            return int(text)
-        except ValueError:
-            raise ApiError(
-                Reason.BAD_REQUEST, f'{name}: strconv.ParseInt: parsing "{text}": invalid syntax'
-            ) from None
+        why = "invalid syntax"
+        if _NUMBER.fullmatch(text):
+            if len(text) < _DIGITS_MOST and -(1 << 63) <= int(text) < 1 << 63:
+                return int(text)
+            why = "value out of range"
+        raise ApiError(Reason.BAD_REQUEST, f'{name}: strconv.ParseInt: parsing "{text}": {why}')
 
 
 EMPTY = Query({})

@@ -4,8 +4,9 @@ from aiohttp import web
 
 from pinnace.kubeapi.answers import answer
 from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.list_options import parse_revision, read_list_options
 from pinnace.kubeapi.negotiation import LIST_FORMS, PLAIN, SINGLE_FORMS, negotiate
-from pinnace.kubeapi.paging import read_page
+from pinnace.kubeapi.paging import check_reached, read_page
 from pinnace.kubeapi.presenting import Presenter
 from pinnace.kubeapi.selection import select
 from pinnace.kubeapi.versions import render_record
@@ -14,6 +15,8 @@ from pinnace.kubeapi.versions import render_record
 async def serve_get(call: Call) -> web.StreamResponse:
     """Answer with one object: the stored bytes as they are, unless another form is wanted."""
     wanted = negotiate(call.accept, SINGLE_FORMS)
+    if revision := call.query.text("resourceVersion"):
+        check_reached(call.api, parse_revision(revision))
     record = call.api.get_raw(call.kind, call.namespace, call.name)
     if wanted == PLAIN:
         return answer(render_record(call.kind, record))
@@ -26,6 +29,7 @@ async def serve_list(call: Call) -> web.StreamResponse:
     wanted = negotiate(call.accept, LIST_FORMS)
     presenter = Presenter(call.api.clock, call.kind, wanted, call.query)
     selection = select(call.api, call.kind, call.query)
-    page = read_page(call.api, call.kind, call.namespace, selection, call.query)
+    options = read_list_options(call.query)
+    page = read_page(call.api, call.kind, call.namespace, selection, options)
     body = presenter.many(page.records, page.revision, next_page=page.next_page, remaining=page.remaining)
     return answer(body, content_type=wanted.content_type)

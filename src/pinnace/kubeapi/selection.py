@@ -9,6 +9,7 @@ from typing import Any
 
 from pinnace.api.facade import Api
 from pinnace.api.versions import written_kind
+from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
 from pinnace.kube.selectors import FieldSelector, Selector, check_fields, parse_fields, parse_labels
 from pinnace.kubeapi.query import Query
@@ -54,6 +55,8 @@ def select(api: Api, kind: Kind[Any], query: Query, *, name: str = "") -> Select
     """Return the request's selection. Raises: ApiError BadRequest for a selector that can't be read or asked."""
     labels, fields = query.text("labelSelector"), query.text("fieldSelector")
     selector = parse_fields(fields) if fields else None
+    if name and selector is not None and selector.requirements and selector.equals.get("metadata.name") != name:
+        raise ApiError(Reason.BAD_REQUEST, "fieldSelector metadata.name doesn't match requested name")
     if selector is not None:
         check_fields(written_kind(kind), selector)
     return Selection(

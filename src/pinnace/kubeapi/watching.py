@@ -8,20 +8,20 @@ lists again. Source: Kubernetes v1.36, the API concepts page, "Efficient detecti
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from pinnace.base.errors import ApiError, Cause, PinnaceError, Reason
+from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.errors import build_status, to_api_error
-from pinnace.kubeapi.negotiation import WATCH_FORMS, negotiate
-from pinnace.kubeapi.paging import parse_revision
+from pinnace.kubeapi.list_options import ListOptions, parse_revision, read_list_options
+from pinnace.kubeapi.negotiation import WATCH_FORMS, YAML, negotiate, not_acceptable
+from pinnace.kubeapi.paging import check_reached
 from pinnace.kubeapi.presenting import Presenter
-from pinnace.kubeapi.query import Query
 from pinnace.kubeapi.selection import Selection, select
-from pinnace.store.interface import Change, Record, Revision
+from pinnace.kubeapi.watch_wires import ChunkWire, SocketWire, WatchWire, wants_socket
+from pinnace.store.interface import Change, Record, Revision, Watch
 
 _encode = msgspec.json.Encoder().encode
 
@@ -29,6 +29,8 @@ INITIAL_EVENTS_END = (
     "k8s.io/initial-events-end"  # Source: Kubernetes v1.36, meta/v1, InitialEventsAnnotationKey
 )
 _BATCH_BYTES = 64 * 1024
+# How much longer than its watch a client may take to read what was sent; then the connection goes.
+_LINGER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +38,25 @@ class Start:
     """How a watch begins.
 
     Shape: `since` None means the present; `initial` sends all present objects as ADDED first; `mark_end` says with a
-    bookmark that these were all.
+    bookmark that these were all. The present must not be older than `reached`.
     """
 
     since: Revision | None
     initial: bool
     mark_end: bool
+    reached: Revision = Revision(0)
 
 
-def plan_start(query: Query) -> Start:
-    """Return how the watch begins. Raises: ApiError Invalid, BadRequest."""
-    text, match = query.text("resourceVersion"), query.text("resourceVersionMatch")
-    streamed = query.flag("sendInitialEvents") if "sendInitialEvents" in query else None
-    if streamed is None:
-        if match:
-            raise _forbidden_option(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            )
-        from_now = text in ("", "0")
-        return Start(None if from_now else parse_revision(text), from_now, False)
-    if match != "NotOlderThan":
-        raise _forbidden_option(
-            "resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        )
-    if text not in ("", "0"):
-        parse_revision(text)
-    if streamed:
-        return Start(None, True, query.flag("allowWatchBookmarks"))
-    return Start(None if text in ("", "0") else parse_revision(text), False, False)
+def plan_start(options: ListOptions) -> Start:
+    """Return how the watch begins; one that names no revision gets the present objects first.
 
-
-def _forbidden_option(field: str, why: str) -> ApiError:
-    return ApiError(
-        Reason.INVALID,
-        f'ListOptions.meta.k8s.io "" is invalid: {field}: Forbidden: {why}',
-        kind="ListOptions",
-        group="meta.k8s.io",
-        causes=(Cause("FieldValueForbidden", f"Forbidden: {why}", field),),
-    )
+    Raises: ApiError BadRequest.
+    """
+    revision = parse_revision(options.revision) if options.names_revision else None
+    initial = options.initial if options.initial is not None else revision is None
+    if not initial:
+        return Start(revision, False, False)
+    return Start(None, True, options.bookmarks, revision or Revision(0))
 
 
 def classify(change: Change, selection: Selection) -> tuple[str, Record] | None:
@@ -86,8 +68,8 @@ def classify(change: Change, selection: Selection) -> tuple[str, Record] | None:
         return change.type, change.record
     was = change.previous is not None and selection.matches(change.previous)
     if change.type == "DELETED":
-        # `previous` is what the client knows; a deletion may come with a last change of labels.
-        return ("DELETED", change.record) if was or selection.matches(change.record) else None
+        known = was or (change.previous is None and selection.matches(change.record))
+        return ("DELETED", change.record) if known else None
     now = selection.matches(change.record)
     if now:
         return ("MODIFIED" if was else "ADDED"), change.record
@@ -109,23 +91,35 @@ async def serve_watch(call: Call) -> web.StreamResponse:
     Raises: ApiError before the first byte only; afterwards errors are events.
     """
     wanted = negotiate(call.accept, WATCH_FORMS)
+    if wanted.media_type == YAML:
+        raise not_acceptable()  # a stream of YAML has no frames
     presenter = Presenter(call.api.clock, call.kind, wanted, call.query)
+    options = read_list_options(call.query, watch=True)
     selection = select(call.api, call.kind, call.query, name=call.name)
-    start = plan_start(call.query)
-    stream = _Stream(call, presenter, selection)
-    headers = {"Content-Type": wanted.media_type, "Cache-Control": "no-cache, private"}
-    response = web.StreamResponse(headers=headers)
-    response.enable_chunked_encoding()
-    await response.prepare(call.request)
+    start = plan_start(options)
+    stream = _Stream(call, presenter, selection, options)
+    wire: WatchWire = SocketWire(call.request) if wants_socket(call.request) else ChunkWire(call.request)
+    await wire.open(wanted.media_type)
+    figures = call.means.figures
+    with figures.watching(call.kind):
+        try:
+            async with asyncio.timeout(stream.timeout_s + _LINGER_S):
+                await _send(wire, stream, start)
+        except TimeoutError:
+            wire.abort()
+        except ConnectionError:
+            pass
+    return wire.response
+
+
+async def _send(wire: WatchWire, stream: "_Stream", start: Start) -> None:
     try:
-        async for piece in stream.run(start):
-            await response.write(piece)
+        async with wire.until_hangup():
+            async for piece in stream.run(start):
+                await wire.send(piece)
     except PinnaceError as error:
-        await response.write(render_event("ERROR", _encode(build_status(to_api_error(error)))))
-    except ConnectionError:
-        return response
-    await response.write_eof()
-    return response
+        await wire.send(render_event("ERROR", _encode(build_status(to_api_error(error)))))
+    await wire.close()
 
 
 def render_event(type_: str, document: bytes) -> bytes:
@@ -134,23 +128,24 @@ def render_event(type_: str, document: bytes) -> bytes:
 
 
 class _Stream:
-    """One client's stream of lines."""
+    """One client's stream of lines. Units: `timeout_s` seconds."""
 
-    def __init__(self, call: Call, presenter: Presenter, selection: Selection) -> None:
+    def __init__(self, call: Call, presenter: Presenter, selection: Selection, options: ListOptions) -> None:
         self._call = call
         self._presenter = presenter
         self._selection = selection
         self._first = True
         settings = call.means.settings
-        timeout = call.query.number("timeoutSeconds")
         chance = call.api.chance.random()
-        self._timeout_s = float(timeout) if timeout else settings.watch_timeout_s * (1 + chance)
-        self._bookmarks = call.query.flag("allowWatchBookmarks")
+        # Source: Kubernetes v1.37, apiserver/pkg/endpoints/handlers/get.go, handleWatch: 0 is the server's own choice.
+        self.timeout_s = float(options.timeout_s or settings.watch_timeout_s * (1 + chance))
+        self._bookmarks = options.bookmarks
         self._bookmark_interval_s = settings.bookmark_interval_s
 
     async def run(self, start: Start) -> AsyncIterator[bytes]:
         """Yield pieces of whole lines."""
         api, kind, namespace = self._call.api, self._call.kind, self._call.namespace or None
+        check_reached(api, start.reached)
         records: tuple[Record, ...] = ()
         since = start.since
         if since is None:
@@ -158,7 +153,7 @@ class _Stream:
             listing = api.list_raw(kind, namespace)
             since = listing.revision
             records = listing.records if start.initial else ()
-        watch = api.store.watch(kind.resource, namespace, since=since)
+        watch = self._open(since)
         try:
             for piece in self._render_initial(records):
                 yield piece
@@ -168,6 +163,14 @@ class _Stream:
                 yield piece
         finally:
             watch.close()
+
+    def _open(self, since: Revision) -> Watch:
+        """Raises: Compacted; ApiError Expired for a revision of another store, from which nobody can go on."""
+        api, kind = self._call.api, self._call.kind
+        if since > api.store.revision:
+            why = f"too large resource version: {since}, current: {api.store.revision}"
+            raise ApiError(Reason.EXPIRED, why)
+        return api.store.watch(kind.resource, self._call.namespace or None, since=since)
 
     def _render_initial(self, records: tuple[Record, ...]) -> Iterator[bytes]:
         batch: list[bytes] = []
@@ -184,26 +187,21 @@ class _Stream:
         if batch:
             yield b"".join(batch)
 
-    async def _follow(self, watch: Any) -> AsyncIterator[bytes]:
+    async def _follow(self, watch: Watch) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._timeout_s
+        end = loop.time() + self.timeout_s
         next_mark = loop.time() + self._bookmark_interval_s if self._bookmarks else end
-        while True:
-            try:
-                async with asyncio.timeout_at(min(end, next_mark)):
-                    change = await anext(watch)
-            except StopAsyncIteration:
+        while (changes := await watch.some(min(end, next_mark) - loop.time())) is not None:
+            events = [classify(change, self._selection) for change in changes]
+            lines = [self._render(event) for event in events if event is not None]
+            now = loop.time()
+            if self._bookmarks and now >= next_mark:
+                lines.append(self._render_bookmark(watch.revision, {}))
+                next_mark = now + self._bookmark_interval_s
+            if lines:
+                yield lines[0] if len(lines) == 1 else b"".join(lines)
+            if now >= end:
                 return
-            except TimeoutError:
-                if self._bookmarks:
-                    yield self._render_bookmark(watch.revision, {})
-                if loop.time() >= end:
-                    return
-                next_mark = loop.time() + self._bookmark_interval_s
-                continue
-            event = classify(change, self._selection)
-            if event is not None:
-                yield self._render(event)
 
     def _render(self, event: tuple[str, Record]) -> bytes:
         type_, record = event

@@ -1,38 +1,28 @@
-"""Serves create, update, patch, delete and deletecollection: reads the body, calls the write path, shows the outcome."""
+"""Serves create, update and patch: reads the body, calls the write path, shows the outcome."""
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
 from aiohttp import web
 
 from pinnace.api.patches import Patch, PatchType
 from pinnace.api.versions import convert, stored_kind
-from pinnace.base.errors import ApiError, Cause, Reason
+from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.codec import decode, encode
 from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import yaml_to_json
-from pinnace.kube.objects.meta_v1 import DeleteOptions
 from pinnace.kube.strict import find_unknown_fields, strict_error
-from pinnace.kubeapi.answers import answer, answer_json
-from pinnace.kubeapi.bodies import media_type_of, read_body, read_document, unsupported
-from pinnace.kubeapi.calls import Call, check_dry_run
-from pinnace.kubeapi.errors import build_success
-from pinnace.kubeapi.negotiation import LIST_FORMS, PLAIN, SINGLE_FORMS, negotiate
+from pinnace.kubeapi.answers import answer
+from pinnace.kubeapi.bodies import check_depth, media_type_of, read_body, read_document, unsupported
+from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.negotiation import PLAIN, SINGLE_FORMS, negotiate
 from pinnace.kubeapi.presenting import Presenter
-from pinnace.kubeapi.query import Query
-from pinnace.kubeapi.selection import select
 from pinnace.kubeapi.versions import render_record
+from pinnace.kubeapi.write_options import IGNORE, STRICT
 from pinnace.store.interface import Header, Key, Record, Revision
 
 T = TypeVar("T")
-
-FIELD_VALIDATIONS = ("Strict", "Warn", "Ignore")
-
-# Source: Kubernetes v1.36, the strategies with ReturnDeletedObject, pkg/registry/core/*/storage.
-_SHOW_DELETED = frozenset({"pods", "services", "serviceaccounts"})
 
 
 async def serve_create(call: Call) -> web.StreamResponse:
@@ -77,61 +67,6 @@ async def serve_patch(call: Call) -> web.StreamResponse:
     return show(call, await complete(call, write))
 
 
-async def serve_delete(call: Call) -> web.StreamResponse:
-    """Delete an object; answer with what is left of it, or with success."""
-    wishes = await read_deletion(call)
-    deletion = await complete(
-        call,
-        call.api.delete(
-            call.kind,
-            call.namespace,
-            call.name,
-            grace_s=wishes.grace_s,
-            uid=wishes.uid or None,
-            resource_version=wishes.resource_version or None,
-            propagation=wishes.propagation or None,
-            context=call.context,
-        ),
-    )
-    obj: Any = deletion.object
-    if not deletion.gone or call.kind.resource in _SHOW_DELETED:
-        return show(call, obj)
-    kind = call.kind
-    success = build_success(kind=kind.plural, group=kind.group, name=call.name, uid=obj.metadata.uid)
-    return answer_json(success, warnings=call.warnings)
-
-
-async def serve_delete_collection(call: Call) -> web.StreamResponse:
-    """Delete every selected object; answer with the list of them."""
-    if call.kind.namespaced and not call.namespace:
-        raise method_not_allowed()
-    wishes = await read_deletion(call)
-    selection = select(call.api, call.kind, call.query)
-    wanted = negotiate(call.accept, LIST_FORMS)
-    presenter = Presenter(call.api.clock, call.kind, wanted, call.query)
-    listing = call.api.list_raw(call.kind, call.namespace or None)
-    deleted: list[Record] = []
-    for record in filter(selection.matches, listing.records):
-        write = call.api.delete(
-            call.kind,
-            record.key.namespace,
-            record.key.name,
-            grace_s=wishes.grace_s,
-            uid=record.header.uid or None,
-            propagation=wishes.propagation or None,
-            context=call.context,
-        )
-        try:
-            deletion = await complete(call, write)
-        except ApiError as error:
-            if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
-                raise
-            continue  # somebody else was faster: it is gone, or another one has its name
-        deleted.append(_record_of(call, deletion.object))
-    body = presenter.many(deleted, call.api.store.revision)
-    return answer(body, content_type=wanted.content_type, warnings=call.warnings)
-
-
 # ---------------------------------------------------------------------------------------------------- what comes in
 
 
@@ -140,120 +75,46 @@ async def read_object(call: Call, kind: Kind[T]) -> T:
 
     Raises: ApiError BadRequest, UnsupportedMediaType, RequestEntityTooLarge.
     """
-    body = await read_document(call.request, call.means.settings.max_body_bytes, kind)
-    validation = read_field_validation(call.query)
+    validation = call.options.validation
+    twice: list[str] = []
+    body = await read_document(call.request, call.means.settings.max_body_bytes, kind, twice)
     obj = decode(kind, body)
-    if validation != "Ignore":
-        _report_unknown(call, kind, validation, find_unknown_fields(kind, body))
+    if validation != IGNORE:
+        _report_unknown(call, kind, validation, (*twice, *find_unknown_fields(kind, body)))
     return obj
 
 
 async def read_patch(call: Call, kind: Kind[Any]) -> Patch:
-    """Return the request's patch. Raises: ApiError UnsupportedMediaType, BadRequest."""
+    """Return the request's patch; one in YAML has become JSON.
+
+    Raises: ApiError UnsupportedMediaType, BadRequest, Invalid, RequestEntityTooLarge.
+    """
     media_type = media_type_of(call.request)
     if media_type not in _PATCH_TYPES:
         raise unsupported(media_type, _PATCH_TYPES)
+    validation = call.options.validation
     body = await read_body(call.request, call.means.settings.max_body_bytes)
-    validation = read_field_validation(call.query)
-    if validation != "Ignore" and media_type != PatchType.JSON.value:
-        document = yaml_to_json(body) if media_type == PatchType.APPLY.value else body
-        found = find_unknown_fields(kind, document)
+    twice: list[str] = []
+    if media_type == PatchType.APPLY.value:
+        body = yaml_to_json(body, twice)
+    check_depth(body)
+    if media_type == PatchType.JSON.value:
+        call.result_validation = validation  # only what comes out of it can be compared with the kind
+    elif validation != IGNORE:
+        found = (*twice, *find_unknown_fields(kind, body))
         _report_unknown(call, kind, validation, tuple(sentence for sentence in found if "$" not in sentence))
-    return Patch(media_type, body, force="force" in call.query and call.query.flag("force"))
+    return Patch(media_type, body, force=call.query.flag("force"))
 
 
 _PATCH_TYPES = tuple(kind.value for kind in PatchType)
 
 
-def read_field_validation(query: Query) -> str:
-    """Return how unknown fields are treated; "Warn" unless the client says otherwise.
-
-    Source: Kubernetes v1.36, meta/v1, CreateOptions. Raises: ApiError Invalid.
-    """
-    text = query.text("fieldValidation")
-    if text and text not in FIELD_VALIDATIONS:
-        supported = ", ".join(f'"{word}"' for word in sorted(("", *FIELD_VALIDATIONS)))
-        why = f'Unsupported value: "{text}": supported values: {supported}'
-        raise ApiError(
-            Reason.INVALID,
-            f'CreateOptions.meta.k8s.io "" is invalid: fieldValidation: {why}',
-            kind="CreateOptions",
-            group="meta.k8s.io",
-            causes=(Cause("FieldValueNotSupported", why, "fieldValidation"),),
-        )
-    return text or "Warn"
-
-
 def _report_unknown(call: Call, kind: Kind[Any], validation: str, found: tuple[str, ...]) -> None:
     if not found:
         return
-    if validation == "Strict":
+    if validation == STRICT:
         raise strict_error(kind, found)
     call.warnings.extend(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How something is to be deleted. Shape: "" and None mean the kind's own way."""
-
-    grace_s: int | None = None
-    propagation: str = ""
-    uid: str = ""
-    resource_version: str = ""
-
-
-async def read_deletion(call: Call) -> Wishes:
-    """Return how to delete, from the body or else from the query.
-
-    Source: Kubernetes v1.36, meta/v1, DeleteOptions. Raises: ApiError BadRequest, Invalid.
-    """
-    body = await read_document(call.request, call.means.settings.max_body_bytes, _DELETE_OPTIONS)
-    options = _decode_options(body) if body.strip() else _options_of(call.query)
-    if options.dry_run:
-        check_dry_run(options.dry_run)
-        call.dry_run = True
-    before = options.preconditions
-    return Wishes(
-        grace_s=options.grace_period_seconds,
-        propagation=_propagation_of(options),
-        uid=before.uid if before else "",
-        resource_version=before.resource_version if before else "",
-    )
-
-
-# Not a kind that is served: the shape of a body only.
-_DELETE_OPTIONS: Kind[DeleteOptions] = Kind("", "v1", "DeleteOptions", "", "meta_v1.DeleteOptions", verbs=())
-
-_decode_delete_options = msgspec.json.Decoder(DeleteOptions).decode
-
-
-def _decode_options(body: bytes) -> DeleteOptions:
-    try:
-        return _decode_delete_options(body)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ApiError(Reason.BAD_REQUEST, f"the body is no DeleteOptions: {error}") from None
-
-
-def _options_of(query: Query) -> DeleteOptions:
-    orphan = query.flag("orphanDependents") if "orphanDependents" in query else None
-    return DeleteOptions(
-        grace_period_seconds=query.number("gracePeriodSeconds"),
-        propagation_policy=query.text("propagationPolicy"),
-        orphan_dependents=orphan,
-    )
-
-
-def _propagation_of(options: DeleteOptions) -> str:
-    if options.orphan_dependents is not None and not options.propagation_policy:
-        return "Orphan" if options.orphan_dependents else "Background"
-    policy = options.propagation_policy
-    if policy not in ("", "Background", "Foreground", "Orphan"):
-        raise ApiError(
-            Reason.INVALID,
-            f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "{policy}": '
-            'supported values: "Background", "Foreground", "Orphan"',
-        )
-    return policy
 
 
 def _check_namespace(call: Call, obj: Any) -> None:

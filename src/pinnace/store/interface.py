@@ -16,7 +16,7 @@ Invariant: every write gets the next revision, and is seen by get, list and watc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, NewType, Protocol
 
 import msgspec
@@ -169,6 +169,13 @@ class Watch(Protocol):
     def __aiter__(self) -> AsyncIterator[Change]: ...
 
     async def __anext__(self) -> Change: ...
+
+    async def some(self, timeout_s: float, limit: int = 500) -> Sequence[Change] | None:
+        """Return the changes that wait, at least one unless the time passes first; None at the end of the iteration.
+
+        Raises: SlowWatcher, as the iteration does.
+        """
+        ...
 
     def close(self) -> None:
         """Stop; a reader that waits sees the end of the iteration."""

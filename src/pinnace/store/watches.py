@@ -84,6 +84,29 @@ class LogWatch:
         self._seen = change.revision
         return change
 
+    async def some(self, timeout_s: float, limit: int = 500) -> list[Change] | None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while not self._buffer:
+            if self._slow:
+                self._slow = False
+                raise SlowWatcher(self._seen, self._limit)
+            if self._closed:
+                return None
+            if loop.time() >= end:
+                return []
+            self._waiter = loop.create_future()
+            timer = loop.call_at(end, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        buffer = self._buffer
+        changes = [buffer.popleft() for _ in range(min(limit, len(buffer)))]
+        self._seen = changes[-1].revision
+        return changes
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -32,7 +32,7 @@ from pinnace.store.interface import (
             RevisionAhead(Revision(9), Revision(3)),
             504,
             "Timeout",
-            "Too large resource version: 9, current: 3",
+            "Timeout: Too large resource version: 9, current: 3",
         ),
         (SlowWatcher(Revision(3), 10), 410, "Expired", None),
         (StoreFailed("disk full"), 500, "InternalError", "Internal error occurred: disk full"),
@@ -85,7 +85,10 @@ def test_details_name_the_object_and_all_causes() -> None:
 def test_an_error_that_will_pass_says_when_to_try_again() -> None:
     response = answer_error(to_api_error(RevisionAhead(Revision(9), Revision(3))))
     assert response.headers["Retry-After"] == "1"
-    assert json.loads(bytes(response.body))["details"] == {"retryAfterSeconds": 1}  # type: ignore[arg-type]
+    assert json.loads(bytes(response.body))["details"] == {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        "retryAfterSeconds": 1,
+    }  # type: ignore[arg-type]
 
 
 def test_a_warning_cannot_break_its_header() -> None:

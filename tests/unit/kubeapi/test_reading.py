@@ -76,15 +76,46 @@ async def test_what_cannot_be_asked_is_a_bad_request(kube: Kube, query: str, mes
     assert message is None or document["message"] == message
 
 
-async def test_pages_cover_the_whole_and_keep_the_first_revision(three: Kube) -> None:
-    first = await three.get(f"{PODS}?limit=2")
+MERGE = "application/merge-patch+json"
+
+
+async def test_pages_show_one_revision_whatever_is_written_meanwhile(three: Kube) -> None:
+    first = await three.get(f"{PODS}?limit=1")
+    await three.call("POST", PODS, pod("bb"))
+    await three.call("PATCH", f"{PODS}/b", {"metadata": {"labels": {"app": "z"}}}, content_type=MERGE)
+    await three.call("DELETE", f"{PODS}/c?gracePeriodSeconds=0")
+    second = await three.get(f"{PODS}?limit=1&continue={first['metadata']['continue']}")
+    third = await three.get(f"{PODS}?limit=1&continue={second['metadata']['continue']}")
+    seen = [
+        (i["metadata"]["name"], i["metadata"]["labels"]["app"])
+        for p in (first, second, third)
+        for i in p["items"]
+    ]
+    assert seen == [("a", "x"), ("b", "y"), ("c", "x")]
+    assert [page["metadata"].get("remainingItemCount") for page in (first, second, third)] == [2, 1, None]
+    assert {page["metadata"]["resourceVersion"] for page in (first, second, third)} == {
+        first["metadata"]["resourceVersion"]
+    }
+    assert "continue" not in third["metadata"]
+
+
+async def test_a_list_at_an_exact_revision_shows_the_past(three: Kube) -> None:
+    revision = three.api.store.revision
+    await three.call("DELETE", f"{PODS}/a?gracePeriodSeconds=0")
+    assert await names(three, f"resourceVersion={revision}&resourceVersionMatch=Exact") == ["a", "b", "c"]
+    # Without a match, a limit means the same. Source: the API concepts page, the table of list's semantics.
+    assert await names(three, f"resourceVersion={revision}&limit=5") == ["a", "b", "c"]
+    assert await names(three, f"resourceVersion={revision}&resourceVersionMatch=NotOlderThan") == ["b", "c"]
+    assert await names(three, f"resourceVersion={revision}") == ["b", "c"]
+    assert await names(three, "resourceVersion=0") == ["b", "c"]
+
+
+async def test_an_exact_revision_that_is_forgotten_has_expired(three: Kube) -> None:
     await three.call("POST", PODS, pod("d"))
-    token = first["metadata"]["continue"]
-    second = await three.get(f"{PODS}?limit=2&continue={token}")
-    assert [i["metadata"]["name"] for i in first["items"]] == ["a", "b"]
-    assert [i["metadata"]["name"] for i in second["items"]] == ["c", "d"]
-    assert first["metadata"]["remainingItemCount"] == 1
-    assert second["metadata"] == {"resourceVersion": first["metadata"]["resourceVersion"]}
+    await three.api.store.compact(three.api.store.revision)
+    status, document = await three.call("GET", f"{PODS}?resourceVersion=2&resourceVersionMatch=Exact")
+    assert (status, document["reason"]) == (410, "Expired")
+    assert document["message"] == "The resourceVersion for the provided list is too old."
 
 
 async def test_pages_of_a_selection_count_what_is_selected(three: Kube) -> None:
@@ -94,12 +125,61 @@ async def test_pages_of_a_selection_count_what_is_selected(three: Kube) -> None:
     assert "continue" not in second["metadata"]
 
 
-async def test_a_page_whose_beginning_is_forgotten_has_expired(three: Kube) -> None:
-    first = await three.get(f"{PODS}?limit=2")
+async def test_a_forgotten_page_can_be_gone_on_with_from_the_present(three: Kube) -> None:
+    first = await three.get(f"{PODS}?limit=1")
+    await three.call("DELETE", f"{PODS}/b?gracePeriodSeconds=0")
     await three.call("POST", PODS, pod("d"))
     await three.api.store.compact(three.api.store.revision)
-    status, document = await three.call("GET", f"{PODS}?limit=2&continue={first['metadata']['continue']}")
+    status, document = await three.call("GET", f"{PODS}?limit=1&continue={first['metadata']['continue']}")
     assert (status, document["reason"]) == (410, "Expired")
+    assert "use the continue token in this response" in document["message"]
+    rest = await three.get(f"{PODS}?limit=5&continue={document['metadata']['continue']}")
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["c", "d"]
+
+
+# Expected: apimachinery/pkg/apis/meta/internalversion/validation, ValidateListOptions; storage.ValidateListOptions.
+@pytest.mark.parametrize(
+    ("query", "code", "words"),
+    [
+        ("resourceVersionMatch=Exact", 422, "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        ("resourceVersionMatch=Exact&resourceVersion=0", 422, 'resourceVersionMatch "exact" is forbidden for'),
+        ("resourceVersionMatch=Newest&resourceVersion=1", 422,
+         'Unsupported value: "Newest": supported values: "Exact", "NotOlderThan", ""'),
+        ("resourceVersionMatch=NotOlderThan&resourceVersion=1&continue=x", 422, "forbidden when continue is provided"),
+        ("sendInitialEvents=true", 422, "sendInitialEvents is forbidden for list"),
+        ("resourceVersion=abc", 400, 'strconv.ParseUint: parsing "abc": invalid syntax'),
+        ("resourceVersion=-1", 400, "invalid syntax"),
+        ("resourceVersion=99999999999999999999", 400, "value out of range"),
+        ("limit=99999999999999999999", 400, "value out of range"),
+        ("limit=1_0", 400, "invalid syntax"),
+        ("continue=bm9uc2Vuc2U", 400, "invalid continue token: continue key is not valid"),
+        ("continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIuLi94In0", 400, "continue key is not valid: ../x"),
+    ],
+)  # fmt: skip
+async def test_a_list_that_contradicts_itself_is_refused(
+    three: Kube, query: str, code: int, words: str
+) -> None:
+    status, document = await three.call("GET", f"{PODS}?{query}")
+    assert status == code, document
+    assert words in document["message"]
+
+
+async def test_a_continued_list_names_no_revision_of_its_own(three: Kube) -> None:
+    token = (await three.get(f"{PODS}?limit=1"))["metadata"]["continue"]
+    assert (await three.get(f"{PODS}?limit=1&resourceVersion=0&continue={token}"))["items"]
+    status, document = await three.call("GET", f"{PODS}?resourceVersion=1&continue={token}")
+    assert (status, document["message"]) == (
+        400, "specifying resource version is not allowed when using continue",
+    )  # fmt: skip
+
+
+async def test_get_takes_a_revision_that_it_must_have_reached(three: Kube) -> None:
+    assert (await three.get(f"{PODS}/a?resourceVersion=0"))["kind"] == "Pod"
+    assert (await three.get(f"{PODS}/a?resourceVersion=2"))["kind"] == "Pod"
+    status, document = await three.call("GET", f"{PODS}/a?resourceVersion=999")
+    assert (status, document["reason"]) == (504, "Timeout")
+    status, _ = await three.call("GET", f"{PODS}/a?resourceVersion=x")
+    assert status == 400
 
 
 async def test_a_revision_that_is_not_yet_asks_to_wait(kube: Kube) -> None:

@@ -14,6 +14,7 @@ from pinnace.api.access.escalation import Access
 from pinnace.api.admission import CHAIN, AdmissionFacts, Attempt, Operation
 from pinnace.api.admission.attempt import QuotaBook
 from pinnace.api.admission.chain import Steps, mutate, validate
+from pinnace.api.apply.tracking import Author, note_creator
 from pinnace.api.context import Context
 from pinnace.api.errors import bad_request, conflict
 from pinnace.api.kinds.namespace import prepare_finalize
@@ -63,13 +64,21 @@ class World:
     access: Access | None = None
 
 
-def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Context, world: World) -> T:
-    """Return a new object as it is to be stored.
+def prepare_create(
+    row: Strategy[T],
+    obj: T,
+    namespace: str | None,
+    context: Context,
+    world: World,
+    author: Author | None = None,
+) -> T:
+    """Return a new object as it is to be stored. What admission adds to it is nobody's.
 
     Raises: ApiError BadRequest, NotFound or Forbidden (its namespace, admission), Invalid.
     """
     kind = row.kind
     obj = row.default(with_meta_of(obj, _new_metadata(row, meta_of(obj), namespace, world)))
+    obj = note_creator(kind, obj, context, author, world.clock.now())
     meta = meta_of(obj)
     steps = CHAIN.find_steps(kind.resource, Operation.CREATE)
     attempt = None if steps is None else _attempt(row, Operation.CREATE, obj, None, Part.MAIN, context, world)
@@ -77,7 +86,13 @@ def prepare_create(row: Strategy[T], obj: T, namespace: str | None, context: Con
         obj = mutate(steps, attempt)
     obj = row.prepare_create(row.admit(obj, world.facts, context))
     problems = Problems()
-    validate_metadata(meta, namespaced=kind.namespaced, name_rule=row.name_rule, problems=problems)
+    validate_metadata(
+        meta,
+        namespaced=kind.namespaced,
+        name_rule=row.name_rule,
+        problems=problems,
+        custom=kind.custom is not None,
+    )
     row.validate(obj, problems)
     row.validate_change(obj, None, problems)
     if problems:
@@ -241,7 +256,7 @@ def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:
     new = row.default(with_meta_of(new, _kept_metadata(meta_of(new), old_meta)))
     new = row.prepare_update(new, old)
     meta = meta_of(new)
-    validate_metadata_update(meta, old_meta, problems)
+    validate_metadata_update(meta, old_meta, problems, custom=row.kind.custom is not None)
     if with_meta_of(new, old_meta) == old:  # only metadata changed, if anything
         return new
     if row.generation:

@@ -163,6 +163,7 @@ def _parse_number(text: str) -> int:
 
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_MOST_S = (2**63 - 1) / 1e9  # nanoseconds in 63 bits
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([^0-9.]*)")
 
 
@@ -187,6 +188,8 @@ def _parse_duration(text: str) -> float:
         if unit not in _UNITS:
             raise fail(f'unknown unit "{unit}" in duration "{word}"')
         total += float(number) * _UNITS[unit]
+        if total > _DURATION_MOST_S:
+            raise fail(f'invalid duration "{word}"')
         at = match.end()
     return sign * total
 

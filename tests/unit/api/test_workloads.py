@@ -51,7 +51,10 @@ async def test_a_deployment_without_a_selector() -> None:
     del given["spec"]["selector"]
     with pytest.raises(ApiError) as caught:
         await api.create(decode(DEPLOYMENT, given))
-    assert str(caught.value) == 'Deployment.apps "x" is invalid: spec.selector: Required value'
+    assert str(caught.value) == (
+        'Deployment.apps "x" is invalid: [spec.selector: Required value, spec.template.metadata.labels: '
+        'Invalid value: {"app":"web"}: `selector` does not match template `labels`]'
+    )
 
 
 @pytest.mark.parametrize(

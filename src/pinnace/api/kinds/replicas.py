@@ -18,7 +18,7 @@ from pinnace.kube.selectors import Selector, selector_of
 NO_MATCH = "`selector` does not match template `labels`"
 _PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' "
-    "(e.g. '1%' or '93%', regex used for validation is '[0-9]+%')"
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
 )
 
 

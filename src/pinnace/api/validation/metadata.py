@@ -18,10 +18,13 @@ from pinnace.kube.objects.meta_v1 import ObjectMeta, OwnerReference
 ANNOTATIONS_LIMIT_BYTES = 256 * 1024  # Source: same file, TotalAnnotationSizeLimitB
 ORPHAN_FINALIZER = "orphan"
 FOREGROUND_FINALIZER = "foregroundDeletion"
+_STANDARD_FINALIZERS = ("kubernetes", ORPHAN_FINALIZER, FOREGROUND_FINALIZER)
 
 
-def validate_metadata(meta: ObjectMeta, *, namespaced: bool, name_rule: NameRule, problems: Problems) -> None:
-    """Check the metadata of a new object."""
+def validate_metadata(
+    meta: ObjectMeta, *, namespaced: bool, name_rule: NameRule, problems: Problems, custom: bool = False
+) -> None:
+    """Check the metadata of a new object; a `custom` one may have finalizers without a domain."""
     path = "metadata"
     if meta.generate_name:
         problems.each(f"{path}.generateName", meta.generate_name, as_prefix(name_rule)(meta.generate_name))
@@ -36,10 +39,12 @@ def validate_metadata(meta: ObjectMeta, *, namespaced: bool, name_rule: NameRule
             problems.each(f"{path}.namespace", meta.namespace, check_label_name(meta.namespace))
     elif meta.namespace:
         problems.forbidden(f"{path}.namespace", "not allowed on this type")
-    _validate_maps(meta, path, problems)
+    _validate_maps(meta, path, problems, custom)
 
 
-def validate_metadata_update(new: ObjectMeta, old: ObjectMeta, problems: Problems) -> None:
+def validate_metadata_update(
+    new: ObjectMeta, old: ObjectMeta, problems: Problems, *, custom: bool = False
+) -> None:
     """Check what a change did to the metadata."""
     path = "metadata"
     for field, now, before in (
@@ -63,7 +68,7 @@ def validate_metadata_update(new: ObjectMeta, old: ObjectMeta, problems: Problem
         or new.annotations is not old.annotations
         or new.finalizers != old.finalizers
     ):
-        _validate_maps(new, path, problems)
+        _validate_maps(new, path, problems, custom or new.finalizers == old.finalizers)
 
 
 def validate_labels(labels: Mapping[str, str], path: str, problems: Problems) -> None:
@@ -73,13 +78,13 @@ def validate_labels(labels: Mapping[str, str], path: str, problems: Problems) ->
         problems.each(path, value, check_label_value(value))
 
 
-def _validate_maps(meta: ObjectMeta, path: str, problems: Problems) -> None:
+def _validate_maps(meta: ObjectMeta, path: str, problems: Problems, any_finalizer: bool) -> None:
     validate_labels(meta.labels, f"{path}.labels", problems)
     validate_annotations(meta.annotations, f"{path}.annotations", problems)
     if meta.owner_references:
         _validate_owners(meta.owner_references, f"{path}.ownerReferences", problems)
     if meta.finalizers:
-        _validate_finalizers(meta.finalizers, f"{path}.finalizers", problems)
+        _validate_finalizers(meta.finalizers, f"{path}.finalizers", problems, any_finalizer)
 
 
 def validate_annotations(annotations: Mapping[str, str], path: str, problems: Problems) -> None:
@@ -93,34 +98,42 @@ def validate_annotations(annotations: Mapping[str, str], path: str, problems: Pr
 
 
 def _validate_owners(owners: tuple[OwnerReference, ...], path: str, problems: Problems) -> None:
-    controllers: list[str] = []
-    for owner in owners:
-        for field, value in (
-            ("apiVersion", owner.api_version),
-            ("kind", owner.kind),
-            ("name", owner.name),
-            ("uid", owner.uid),
-        ):
+    first = ""
+    for index, owner in enumerate(owners):
+        where = f"{path}[{index}]"
+        version = owner.api_version.rpartition("/")[2]
+        if not owner.api_version:
+            problems.required(f"{where}.apiVersion", "must not be empty")
+        elif not version or owner.api_version.count("/") > 1:
+            words = "must be <group>/<version> or <version>"
+            problems.invalid(f"{where}.apiVersion", owner.api_version, words)
+        for field, value in (("kind", owner.kind), ("name", owner.name), ("uid", owner.uid)):
             if not value:
-                problems.invalid(f"{path}.{field}", value, f"{_OWNER_WORDS[field]} must not be empty")
+                problems.required(f"{where}.{field}", "must not be empty")
+        if (owner.api_version, owner.kind) == ("v1", "Event"):
+            problems.invalid(where, owner, "/v1, Kind=Event is disallowed from being an owner")
         if owner.controller:
-            controllers.append(owner.name)
-    if len(controllers) > 1:
-        problems.invalid(
-            path,
-            owners,
-            'Only one reference can have Controller set to true. Found "true" in references for '
-            f"{controllers[0]} and {controllers[1]}",
-        )
+            current = f"{owner.kind}/{owner.name}"
+            if first:
+                problems.invalid(
+                    path,
+                    owners,
+                    'Only one reference can have Controller set to true. Found "true" in references for '
+                    f"{first} and {current}",
+                )
+            first = first or current
 
 
-_OWNER_WORDS = {"apiVersion": "version", "kind": "kind", "name": "name", "uid": "uid"}
-
-
-def _validate_finalizers(finalizers: tuple[str, ...], path: str, problems: Problems) -> None:
+def _validate_finalizers(
+    finalizers: tuple[str, ...], path: str, problems: Problems, any_finalizer: bool
+) -> None:
     for name in finalizers:
         problems.each(path, name, check_qualified_name(name))
     if ORPHAN_FINALIZER in finalizers and FOREGROUND_FINALIZER in finalizers:
         problems.invalid(
             path, finalizers, f"finalizer {ORPHAN_FINALIZER} and {FOREGROUND_FINALIZER} cannot be both set"
         )
+    for index, name in enumerate(() if any_finalizer else finalizers):
+        if "/" not in name and name not in _STANDARD_FINALIZERS:
+            words = "name is neither a standard finalizer name nor is it fully qualified"
+            problems.invalid(f"{path}[{index}]", name, words)

@@ -26,14 +26,16 @@ def _explain(sentence: str, pattern: str, *examples: str) -> str:
     return f"{sentence} (e.g. {shown}regex used for validation is '{pattern}')"
 
 
-def _too_long(limit: int) -> str:
-    return f"must be no more than {limit} bytes"
+def _too_long(limit: int, unit: str = "characters") -> str:
+    return f"must be no more than {limit} {unit}"
 
 
-def _check(text: str, pattern: re.Pattern[str], limit: int, sentence: str) -> tuple[str, ...]:
+def _check(
+    text: str, pattern: re.Pattern[str], limit: int, sentence: str, unit: str = "characters"
+) -> tuple[str, ...]:
     problems: tuple[str, ...] = ()
     if len(text) > limit:
-        problems += (_too_long(limit),)
+        problems += (_too_long(limit, unit),)
     if not pattern.fullmatch(text):
         problems += (sentence,)
     return problems
@@ -95,7 +97,8 @@ _ENV_NAME_SENTENCE = (
 @lru_cache(_REMEMBERED)
 def check_label_name(text: str) -> tuple[str, ...]:
     """RFC 1123 label: containers, volumes, namespaces."""
-    return _check(text, _LABEL_RE, 63, _LABEL_SENTENCE)
+    sentence = "must not contain dots" if "." in text and _SUBDOMAIN_RE.fullmatch(text) else _LABEL_SENTENCE
+    return _check(text, _LABEL_RE, 63, sentence)
 
 
 @lru_cache(_REMEMBERED)
@@ -116,19 +119,23 @@ def check_qualified_name(text: str) -> tuple[str, ...]:
     prefix, slash, name = text.rpartition("/")
     if "/" in prefix:
         return (
-            f"a qualified name {_QUALIFIED_SENTENCE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+            f"a valid label key {_QUALIFIED_SENTENCE} with an optional DNS subdomain prefix and '/' "
+            "(e.g. 'example.com/MyName')",
         )
     problems: tuple[str, ...] = ()
     if slash:
         problems = (
             ("prefix part must be non-empty",)
             if not prefix
-            else tuple(f"prefix part {p}" for p in check_subdomain(prefix))
+            else tuple(
+                f"prefix part {p}"
+                for p in _check(prefix, _SUBDOMAIN_RE, 253, _SUBDOMAIN_SENTENCE, unit="bytes")
+            )
         )
     if not name:
         problems += ("name part must be non-empty",)
     elif len(name) > 63:
-        problems += (f"name part {_too_long(63)}",)
+        problems += (f"name part {_too_long(63, 'bytes')}",)
     if not _QUALIFIED_RE.fullmatch(name):
         problems += (f"name part {_QUALIFIED_SENTENCE}",)
     return problems
@@ -137,7 +144,7 @@ def check_qualified_name(text: str) -> tuple[str, ...]:
 @lru_cache(_REMEMBERED)
 def check_label_value(text: str) -> tuple[str, ...]:
     """A label's value; may be empty."""
-    return _check(text, _LABEL_VALUE_RE, 63, _LABEL_VALUE_SENTENCE)
+    return _check(text, _LABEL_VALUE_RE, 63, _LABEL_VALUE_SENTENCE, unit="bytes")
 
 
 @lru_cache(_REMEMBERED)
@@ -173,6 +180,8 @@ def check_port_name(text: str) -> tuple[str, ...]:
 @lru_cache(_REMEMBERED)
 def check_env_name(text: str) -> tuple[str, ...]:
     """An environment variable's name."""
+    if not text:
+        return ("environment variable name must be non-empty",)
     return () if text and all(" " <= c <= "~" and c != "=" for c in text) else (_ENV_NAME_SENTENCE,)
 
 

@@ -3,9 +3,12 @@
 The next controller costs one file, one row here, one test, one page.
 """
 
+from pinnace.api.access.tokens import Tokens
 from pinnace.api.facade import Api
 from pinnace.api.world import Usage
 from pinnace.base.clock import Clock
+from pinnace.controllers.access.account_tokens import AccountTokensController
+from pinnace.controllers.access.aggregation import ClusterRoleAggregationController
 from pinnace.controllers.deployment.controller import DeploymentController
 from pinnace.controllers.endpoints.controller import EndpointsController
 from pinnace.controllers.events import EventExpiryController
@@ -19,8 +22,13 @@ from pinnace.controllers.replicaset.controller import ReplicaSetController
 from pinnace.controllers.runner import Controller
 
 
-def build_controllers(api: Api, clock: Clock, usage: Usage, *, ca_text: str) -> tuple[Controller, ...]:
-    """Return all controllers. `ca_text`: the cluster's CA certificate as PEM, for `kube-root-ca.crt`."""
+def build_controllers(
+    api: Api, clock: Clock, usage: Usage, *, ca_text: str, tokens: Tokens | None = None
+) -> tuple[Controller, ...]:
+    """Return all controllers. `ca_text`: the cluster's CA certificate as PEM, for `kube-root-ca.crt`.
+
+    Without `tokens` (the simulator) no Secret is filled with one.
+    """
     return (
         DeploymentController(api, clock),
         ReplicaSetController(api, clock),
@@ -32,4 +40,6 @@ def build_controllers(api: Api, clock: Clock, usage: Usage, *, ca_text: str) -> 
         PodGarbageController(api, clock),
         NodeHealthController(api, clock),
         EventExpiryController(api),
+        ClusterRoleAggregationController(api),
+        *((AccountTokensController(api, tokens, ca_text),) if tokens is not None else ()),
     )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pinnace import __version__
+from pinnace.api.access.tokens import Tokens
 from pinnace.api.facade import Api
 from pinnace.api.settings import ApiSettings
 from pinnace.base.amounts import parse_amount, parse_span
@@ -24,6 +25,7 @@ from pinnace.base.person import docker_config_of
 from pinnace.base.settings import Settings
 from pinnace.build.builder import Builder
 from pinnace.build.keeping import CacheRules
+from pinnace.controllers.access.ensure import ensure_default_access
 from pinnace.controllers.ensure import ensure_cluster_objects
 from pinnace.controllers.runner import ControllerRunner
 from pinnace.controllers.table import build_controllers
@@ -41,9 +43,11 @@ from pinnace.engine.specs import NetworkFacts
 from pinnace.image.removal import InUse
 from pinnace.kube.quantity import cpu_milli, to_bytes
 from pinnace.kubeapi import pki
+from pinnace.kubeapi.audit import AuditLog
 from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, write_kubeconfig
 from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import ServerSettings, World
+from pinnace.kubeapi.signing_key import ensure_signing_key
 from pinnace.network.bridge import find_main_address
 from pinnace.network.dns.server import Dns
 from pinnace.network.foreign import ForeignFirewalls
@@ -138,6 +142,14 @@ class Instance:
         names = (*pki.DEFAULT_NAMES, str(service_range[1]), gateway, find_main_address())
         certificates = pki.ensure(settings.home_path / "pki", clock, names=tuple(dict.fromkeys(names)))
 
+        tokens = Tokens(
+            api,
+            ensure_signing_key(settings.home_path / "pki"),
+            clock,
+            Chance(),
+            issuer=f"https://kubernetes.default.svc.{settings.cluster_domain}",
+        )
+
         machine_capacity = {**read_machine(), **capacity}
         node = NodeFacts(
             settings.node,
@@ -225,8 +237,12 @@ class Instance:
                 *build_routes(builder, keyring.find),
             ]
         )
-        server = KubeServer(api, world, ServerSettings(), mounts={PREFIX + "/": router})
+        audit = AuditLog(settings.home_path / "audit.log", clock, Chance())
+        server = KubeServer(
+            api, world, ServerSettings(), mounts={PREFIX + "/": router}, tokens=tokens, audit=audit
+        )
         self._undo.append(("kubeapi", server.close))
+        await ensure_default_access(api)
         context = certificates.server_context()
         port = await server.serve_tls("127.0.0.1", settings.api_port, context)
         await server.serve_tls(gateway, port, context)
@@ -252,7 +268,9 @@ class Instance:
         scheduler = Scheduler(api, clock, Chance(), on_failure=self._task_failed)
         scheduler.start()
         self._undo.append(("scheduler", scheduler.close))
-        controllers = build_controllers(api, clock, usage, ca_text=certificates.ca_certificate.decode())
+        controllers = build_controllers(
+            api, clock, usage, ca_text=certificates.ca_certificate.decode(), tokens=tokens
+        )
         runner = ControllerRunner(api, controllers, clock, on_failure=self._task_failed)
         runner.start()
         self._undo.append(("controllers", runner.close))

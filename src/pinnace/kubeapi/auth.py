@@ -1,45 +1,41 @@
-"""Decides who a caller is and whether they may do what they ask. Pure, but for reading the connection's facts.
+"""Decides who a caller is. Reads the connection's facts and the request's headers; nothing else.
 
-A client certificate of our own authority says who; whoever can open the Unix socket is the administrator; anybody else
-is anonymous and may only ask how the server is. Members of system:masters may do everything, others nothing yet.
+A client certificate of our own authority says who; whoever can open the Unix socket is the administrator; a bearer token
+stands for a service account; anybody else is anonymous. What they may do is decided in `gate.py`.
 """
 
+import base64
+import binascii
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
 
+from pinnace.api.access.claims import TokenRefused
+from pinnace.api.access.tokens import Tokens
+from pinnace.api.access.users import ANONYMOUS, AUTHENTICATED, User
 from pinnace.base.errors import ApiError, Reason
-from pinnace.kubeapi.paths import Target
 from pinnace.kubeapi.pki import ADMIN_GROUP, ADMIN_USER
+
+__all__ = ["ADMIN", "ANONYMOUS", "User", "find_bearer", "identify", "read_subject", "unauthorized"]
 
 _Subject = tuple[tuple[tuple[str, str], ...], ...]
 
-# Source: Kubernetes v1.36, the ClusterRole system:public-info-viewer.
-PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+ADMIN = User(ADMIN_USER, (ADMIN_GROUP, AUTHENTICATED))
+
+# Source: Kubernetes v1.36, apiserver/pkg/authentication/request/websocket/protocol.go.
+BEARER_PROTOCOL = "base64url.bearer.authorization.k8s.io."
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who asks. Source: Kubernetes v1.36, apiserver/pkg/authentication/user, well-known names."""
-
-    name: str
-    groups: tuple[str, ...]
-
-    @property
-    def is_admin(self) -> bool:
-        return ADMIN_GROUP in self.groups
+def unauthorized() -> ApiError:
+    """Return the answer to a token that doesn't count; it never says why."""
+    return ApiError(Reason.UNAUTHORIZED, "Unauthorized")
 
 
-ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
-ADMIN = User(ADMIN_USER, (ADMIN_GROUP, "system:authenticated"))
-
-
-def identify(request: web.BaseRequest) -> User:
-    """Return the caller. Raises: ApiError Unauthorized for a token, which nobody has issued."""
+def identify(request: web.BaseRequest, tokens: Tokens | None) -> User:
+    """Return the caller. Raises: ApiError Unauthorized for a token that doesn't count."""
     transport = request.transport
     if transport is None:  # the client has gone
         return ANONYMOUS
@@ -48,9 +44,42 @@ def identify(request: web.BaseRequest) -> User:
         return read_subject(certificate["subject"])
     if transport.get_extra_info("sslcontext") is None and _is_unix(transport.get_extra_info("socket")):
         return ADMIN
-    if "Authorization" in request.headers:
-        raise ApiError(Reason.UNAUTHORIZED, "Unauthorized")
-    return ANONYMOUS
+    token = find_bearer(request.headers)
+    if not token:
+        return ANONYMOUS
+    if tokens is None:
+        raise unauthorized()
+    try:
+        return tokens.authenticate(token).user
+    except TokenRefused:
+        raise unauthorized() from None
+
+
+def find_bearer(headers: Mapping[str, str]) -> str:
+    """Return the bearer token of a request, "" if it has none. Raises: ApiError Unauthorized."""
+    authorization = headers.get("Authorization", "").strip()
+    if authorization:
+        scheme, _, rest = authorization.partition(" ")
+        if scheme.lower() == "bearer" and (token := rest.partition(" ")[0]):
+            return token
+    if "Sec-WebSocket-Protocol" in headers:
+        return _find_in_protocols(headers["Sec-WebSocket-Protocol"])
+    return ""
+
+
+def _find_in_protocols(text: str) -> str:
+    """Return the token that stands among a WebSocket's protocols, as browsers have to send it."""
+    protocols = [one.strip() for one in text.split(",")]
+    found = [one for one in protocols if one.startswith(BEARER_PROTOCOL)]
+    if not found:
+        return ""
+    if len(found) > 1 or len(protocols) == 1:
+        raise unauthorized()
+    encoded = found[0].removeprefix(BEARER_PROTOCOL)
+    try:
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise unauthorized() from None
 
 
 @lru_cache(maxsize=256)
@@ -59,44 +88,8 @@ def read_subject(subject: _Subject) -> User:
     fields = [pair for relative in subject for pair in relative]
     name = next((value for key, value in fields if key == "commonName"), "")
     groups = tuple(value for key, value in fields if key == "organizationName")
-    return User(name, (*groups, "system:authenticated"))
+    return User(name, (*groups, AUTHENTICATED))
 
 
 def _is_unix(endpoint: Any) -> bool:
     return endpoint is not None and endpoint.family == socket.AF_UNIX
-
-
-def authorize(user: User, method: str, path: str, target: Target | None) -> None:
-    """Return if the user may do it. Raises: ApiError Forbidden, in Kubernetes' words."""
-    if user.is_admin or _is_public(path):
-        return
-    if target is None:
-        raise ApiError(
-            Reason.FORBIDDEN, f'forbidden: User "{user.name}" cannot {method.lower()} path "{path}"'
-        )
-    resource = target.kind.plural + (f"/{target.subresource}" if target.subresource else "")
-    scope = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
-    name = f' "{target.name}"' if target.name else ""
-    raise ApiError(
-        Reason.FORBIDDEN,
-        f'{target.kind.group_resource}{name} is forbidden: User "{user.name}" cannot {_verb(method, target)} '
-        f'resource "{resource}" in API group "{target.kind.group}" {scope}',
-        kind=target.kind.plural,
-        group=target.kind.group,
-        name=target.name,
-    )
-
-
-def _is_public(path: str) -> bool:
-    return any(path == public or path.startswith(f"{public}/") for public in PUBLIC_PATHS)
-
-
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-
-
-def _verb(method: str, target: Target) -> str:
-    if method == "DELETE":
-        return "delete" if target.name else "deletecollection"
-    if method in ("GET", "HEAD"):
-        return "get" if target.name else "list"
-    return _VERBS.get(method, method.lower())

@@ -7,15 +7,17 @@ from typing import Any
 
 from aiohttp import web
 
+from pinnace.api.access.tokens import Tokens
+from pinnace.api.access.users import User
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
-from pinnace.base.errors import ApiError, Cause, Reason
 from pinnace.base.tasks import Tasks
 from pinnace.kube.kinds import Kind
-from pinnace.kubeapi.auth import User
+from pinnace.kubeapi.figures import Figures
 from pinnace.kubeapi.paths import Target
 from pinnace.kubeapi.query import Query
 from pinnace.kubeapi.settings import ServerSettings, World
+from pinnace.kubeapi.write_options import IGNORE, WriteOptions, manager_of, read_write_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +29,16 @@ class Means:
     settings: ServerSettings
     tasks: Tasks
     writes: set[asyncio.Task[Any]]
-
-
-def check_dry_run(values: tuple[str, ...]) -> None:
-    """Raises: ApiError Invalid for anything but "All". Source: Kubernetes v1.36, meta/v1/validation."""
-    for value in values:
-        if value not in ("All", ""):
-            why = f'Unsupported value: ["{value}"]: supported values: "All"'
-            raise ApiError(
-                Reason.INVALID,
-                f'CreateOptions.meta.k8s.io "" is invalid: dryRun: {why}',
-                kind="CreateOptions",
-                group="meta.k8s.io",
-                causes=(Cause("FieldValueNotSupported", why, "dryRun"),),
-            )
+    tokens: Tokens | None = None
+    figures: Figures = field(default_factory=Figures)
 
 
 @dataclass(eq=False)
 class Call:
-    """One authorized request for one target."""
+    """One authorized request for one target.
+
+    `result_validation` says what unknown fields in a patch's result lead to.
+    """
 
     request: web.BaseRequest
     target: Target
@@ -54,6 +47,14 @@ class Call:
     means: Means
     warnings: list[str] = field(default_factory=list)
     dry_run: bool = False
+    result_validation: str = IGNORE
+
+    @cached_property
+    def options(self) -> WriteOptions:
+        """What the write says about itself. Raises: ApiError Invalid."""
+        method = self.request.method
+        media_type = self.request.headers.get("Content-Type", "") if method == "PATCH" else ""
+        return read_write_options(self.query, method, media_type.partition(";")[0].strip().lower())
 
     @property
     def api(self) -> Api:
@@ -77,17 +78,15 @@ class Call:
 
     @cached_property
     def context(self) -> Context:
-        """The write's context. The manager is named by the client, else by its program. Raises: ApiError Invalid.
-
-        Source: Kubernetes v1.36, apiserver/pkg/endpoints/handlers/create.go, managerOrUserAgent.
-        """
-        dry_run = self.query.all("dryRun")
-        check_dry_run(dry_run)
-        agent = self.request.headers.get("User-Agent", "").partition("/")[0]
+        """The write's context. The manager is named by the client, else by its program. Raises: ApiError Invalid."""
+        options = self.options
         return Context(
             user=self.user.name,
             groups=self.user.groups,
-            field_manager=self.query.text("fieldManager") or agent,
-            dry_run=self.dry_run or any(dry_run),
+            uid=self.user.uid,
+            extra=self.user.extra,
+            field_manager=options.manager or manager_of(self.request.headers.get("User-Agent", "")),
+            dry_run=self.dry_run or options.dry_run,
+            field_validation=self.result_validation,
             warnings=self.warnings,
         )

@@ -9,22 +9,28 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from pinnace.api.access.attributes import refusal
+from pinnace.api.access.users import User
+from pinnace.base.errors import ApiError
 from pinnace.kubeapi.answers import answer_error
-from pinnace.kubeapi.auth import authorize, identify
+from pinnace.kubeapi.audit import AuditLog, is_refused
 from pinnace.kubeapi.calls import Call, Means
+from pinnace.kubeapi.deleting import serve_delete, serve_delete_collection
 from pinnace.kubeapi.documents import Documents, not_found
 from pinnace.kubeapi.errors import to_api_error
+from pinnace.kubeapi.gate import Gate, Passage
 from pinnace.kubeapi.metrics_api import serve_metrics
+from pinnace.kubeapi.openid import OpenId
 from pinnace.kubeapi.paths import Target, parse_target
 from pinnace.kubeapi.query import EMPTY, parse_query
 from pinnace.kubeapi.reading import serve_get, serve_list
+from pinnace.kubeapi.request_info import read_attributes
+from pinnace.kubeapi.reviews import REVIEWS
 from pinnace.kubeapi.subresources import SUBRESOURCES, Serve, serve_binding
 from pinnace.kubeapi.watching import serve_watch
 from pinnace.kubeapi.writing import (
     method_not_allowed,
     serve_create,
-    serve_delete,
-    serve_delete_collection,
     serve_patch,
     serve_update,
 )
@@ -54,42 +60,62 @@ _VERBS: Mapping[tuple[str, bool], tuple[str, Serve]] = {
 class Handler:
     """Answers requests. `mounts` maps path prefixes to callables of other rooms; only the administrator reaches them."""
 
-    def __init__(self, means: Means, mounts: Mapping[str, Mount] | None = None) -> None:
+    def __init__(
+        self, means: Means, mounts: Mapping[str, Mount] | None = None, audit: AuditLog | None = None
+    ) -> None:
         self._means = means
         self._mounts = tuple((mounts or {}).items())
+        self._audit = audit
+        self._gate = Gate(means.api.access, means.tokens)
+        self._open_id = OpenId(means.tokens) if means.tokens is not None else None
         self._counts: Counter[tuple[str, int]] = Counter()
         self._documents = Documents(means, lambda: self._counts)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         warnings: list[str] = []
+        passage = Passage()
         try:
-            response = await self._serve(request, warnings)
+            response = await self._serve(request, warnings, passage)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a Status
             if isinstance(error, ConnectionError) and _is_gone(request):
                 response = web.Response(status=CLIENT_GONE)  # which nobody gets
             else:
-                response = answer_error(to_api_error(error), warnings)
+                response = self._refuse(request, passage, to_api_error(error), warnings)
         method = request.method if request.method in _METHODS else "OTHER"
         self._counts[method, response.status] += 1
         return response
 
-    async def _serve(self, request: web.BaseRequest, warnings: list[str]) -> web.StreamResponse:
+    def _refuse(
+        self, request: web.BaseRequest, passage: Passage, error: ApiError, warnings: list[str]
+    ) -> web.Response:
+        response = answer_error(error, warnings)
+        if self._audit is not None and is_refused(error):
+            received = self._means.api.clock.now()
+            response.headers["Audit-Id"] = self._audit.record(request, passage, error, received)
+        return response
+
+    async def _serve(
+        self, request: web.BaseRequest, warnings: list[str], passage: Passage
+    ) -> web.StreamResponse:
         path, _, query_text = request.raw_path.partition("?")
-        user = identify(request)
+        user = self._gate.admit(request, path, query_text, passage)
         target = parse_target(path, self._means.api.kinds)
-        authorize(user, request.method, path, target)
         if target is None:
-            return await self._serve_other(request, path)
+            return await self._serve_other(request, path, user)
         query = parse_query(query_text) if query_text else EMPTY
         call = Call(request, target, query, user, self._means, warnings)
         return await find_server(call)(call)
 
-    async def _serve_other(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+    async def _serve_other(self, request: web.BaseRequest, path: str, user: User) -> web.StreamResponse:
         for prefix, mount in self._mounts:
             if path.startswith(prefix):
+                if not user.is_admin:  # whatever the rules say: behind it is the machine
+                    raise refusal(user, read_attributes(request.method, path, ""))
                 return await mount(request)
+        if self._open_id is not None and (found := self._open_id.serve(path, request.host)) is not None:
+            return found
         response = self._documents.serve(request, path) if request.method in ("GET", "HEAD") else None
         if response is None:
             raise not_found()
@@ -108,12 +134,12 @@ def find_server(call: Call) -> Serve:
     if target.subresource:
         return _find_subresource(target, method)
     if target.kind.verbs == ("create",):
-        return _find_create_only(method)
+        return _find_create_only(target, method)
     row = _VERBS.get((method, bool(target.name)))
     if row is None:
         raise method_not_allowed()
     verb, serve = row
-    if verb in ("get", "list") and (target.watch or ("watch" in call.query and call.query.flag("watch"))):
+    if target.watch or (verb == "list" and call.query.flag("watch")):
         verb, serve = "watch", serve_watch
     if verb not in target.kind.verbs:
         raise method_not_allowed()
@@ -129,8 +155,8 @@ def _find_subresource(target: Target, method: str) -> Serve:
     return serve
 
 
-def _find_create_only(method: str) -> Serve:
-    """Bindings can only be made: each makes its pod known to a node."""
-    if method != "POST":
+def _find_create_only(target: Target, method: str) -> Serve:
+    """What can only be made: reviews, which are answers, and bindings: each makes its pod known to a node."""
+    if method != "POST" or target.name:
         raise method_not_allowed()
-    return serve_binding
+    return REVIEWS.get(target.kind.resource, serve_binding)

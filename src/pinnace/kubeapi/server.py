@@ -14,9 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
+from pinnace.api.access.tokens import Tokens
 from pinnace.api.facade import Api
 from pinnace.base.errors import HostError
 from pinnace.base.tasks import Tasks
+from pinnace.kubeapi.audit import AuditLog
 from pinnace.kubeapi.calls import Means
 from pinnace.kubeapi.files import Owner
 from pinnace.kubeapi.handler import Handler, Mount
@@ -33,7 +35,8 @@ _BACKLOG = 512
 class KubeServer:
     """The Kubernetes API of one instance.
 
-    `mounts` are other rooms' callables by path prefix, like {"/pinnace/v1/": own_api}.
+    `mounts` are other rooms' callables by path prefix, like {"/pinnace/v1/": own_api}. Without `tokens` there are no
+    service accounts' callers, without `audit` refused requests leave no line.
     """
 
     def __init__(
@@ -43,10 +46,14 @@ class KubeServer:
         settings: ServerSettings = ServerSettings(),
         *,
         mounts: Mapping[str, Mount] | None = None,
+        tokens: Tokens | None = None,
+        audit: AuditLog | None = None,
     ) -> None:
         self._tasks = Tasks("kubeapi")
         self._writes: set[asyncio.Task[Any]] = set()
-        self.handler = Handler(Means(api, world, settings, self._tasks, self._writes), mounts)
+        self._audit = audit
+        means = Means(api, world, settings, self._tasks, self._writes, tokens=tokens)
+        self.handler = Handler(means, mounts, audit)
         self._runner = web.ServerRunner(
             web.Server(
                 self.handler,
@@ -84,6 +91,8 @@ class KubeServer:
         if self._writes:
             await asyncio.wait(self._writes, timeout=_WRITES_S)
         await self._tasks.close()
+        if self._audit is not None:
+            self._audit.close()
 
     async def _start(self) -> None:
         if not self._started:

@@ -20,6 +20,7 @@ from pinnace.kubeapi.logs import serve_log
 from pinnace.kubeapi.negotiation import OBJECT_ONLY, negotiate
 from pinnace.kubeapi.presenting import finish
 from pinnace.kubeapi.reading import serve_get
+from pinnace.kubeapi.reviews import serve_token_request
 from pinnace.kubeapi.sessions import serve_attach, serve_exec
 from pinnace.kubeapi.writing import complete, read_object, read_patch, serve_patch, serve_update
 
@@ -97,6 +98,7 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("scale", "PATCH"): serve_patch_scale,
     ("binding", "POST"): serve_binding,
     ("eviction", "POST"): serve_eviction,
+    ("token", "POST"): serve_token_request,
     ("log", "GET"): serve_log,
     ("exec", "GET"): serve_exec,
     ("exec", "POST"): serve_exec,

@@ -53,7 +53,7 @@ MODULES: dict[str, str] = {
 SCALARS: dict[str, tuple[str, str]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": ("str | int | float", "int"),
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": ("int | str", "int"),
-    f"{META}.FieldsV1": ("dict[str, Any]", ""),
+    f"{META}.FieldsV1": ("Raw", ""),  # kept as it is written: most readers don't look into it, and it is large
     "io.k8s.apimachinery.pkg.runtime.RawExtension": ("dict[str, Any]", ""),
     f"{APIEXTENSIONS}.JSON": ("Any", ""),
     f"{APIEXTENSIONS}.JSONSchemaProps": ("dict[str, Any]", ""),
@@ -218,6 +218,8 @@ def render_field(definition: str, wire: str, schema: Schema, required: bool) -> 
         return Field(attribute, wire, kind, "" if required else "()", "no_items" if required else "")
     if kind.startswith("dict"):
         return Field(attribute, wire, kind, "{}", "")
+    if kind == "Raw":
+        return Field(attribute, wire, kind, "Raw()", "")
     if kind == "str":
         if path in OPTIONAL_STRINGS:
             return Field(attribute, wire, "str | None", "None", "")
@@ -312,7 +314,7 @@ def render_module(module: str, version: str, definitions: Mapping[str, Schema]) 
     lines = [HEADER.format(what=what, version=version, prefix=MODULES[module])]
     if "Any]" in body:
         lines.append("from typing import Any\n")
-    lines.append("from msgspec import Struct")
+    lines.append(f"from msgspec import {'Raw, ' if 'Raw()' in body else ''}Struct")
     if "_field(" in body:
         lines.append("from msgspec import field as _field")
     lines.append("")

@@ -12,15 +12,18 @@ from typing import Any, Generic, TypeVar
 
 from pinnace.api import events as occurrences
 from pinnace.api.access.authorizer import Authorizer
+from pinnace.api.admission.quota.ledger import Ledger
 from pinnace.api.allocation import Addresses
+from pinnace.api.apply.tracking import Author
 from pinnace.api.bindings import bind_pod
 from pinnace.api.context import SYSTEM, Context
 from pinnace.api.deletion import DeleteWish
 from pinnace.api.kinds.service_addresses import claim_of
-from pinnace.api.patches import Patch, apply_patch
+from pinnace.api.patches import Patch, PatchType, patch_document
 from pinnace.api.prepare import Part, World, admit_connect, part_of
 from pinnace.api.reads import LabelPredicate, Reader, key_of
-from pinnace.api.scale import read_scale, write_scale
+from pinnace.api.recorder import Recorder
+from pinnace.api.scale import apply_scale, read_scale, write_scale
 from pinnace.api.settings import ApiSettings
 from pinnace.api.strategy import meta_of, with_meta
 from pinnace.api.versions import convert, merge_stored, written_kind
@@ -28,10 +31,10 @@ from pinnace.api.watches import ObjectChange, ObjectWatch
 from pinnace.api.write import Writer
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
-from pinnace.base.errors import ApiError, PinnaceError, Reason
+from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
 from pinnace.kube.kind_table import KindTable
-from pinnace.kube.kinds import EVENT, NAMESPACE, POD, SCALE, SERVICE, Kind
+from pinnace.kube.kinds import EVENT, NAMESPACE, POD, RESOURCE_QUOTA, SCALE, SERVICE, Kind
 from pinnace.kube.objects.autoscaling_v1 import Scale
 from pinnace.kube.objects.core_v1 import Event, Namespace, Pod
 from pinnace.store.interface import Key, Listing, Record, Revision, Store
@@ -61,12 +64,15 @@ class Api:
         self.chance = chance
         self.settings = settings
         self.kinds = KindTable()
-        self._event_stamp = 0
         self._reader = Reader(store, settings.cache_size)
         self._addresses = Addresses(settings, chance)
         self.access = Authorizer(self._reader)
-        self._world = World(self._reader, clock, chance, access=self.access)
+        self._world = World(self._reader, clock, chance, quotas=Ledger(self._reader), access=self.access)
         self._writer = Writer(store, self._reader, self._world, self._addresses)
+        self._recorder = Recorder(self._reader, self._writer, clock)
+        for quota in self._reader.list(RESOURCE_QUOTA, None, None, None):
+            meta = quota.metadata
+            self._world.quotas.note(key_of(RESOURCE_QUOTA, meta.namespace, meta.name), quota)
         for service in self._reader.list(SERVICE, None, None, None):
             key = key_of(SERVICE, service.metadata.namespace, service.metadata.name)
             self._addresses.settle(key, claim_of(service))
@@ -154,7 +160,9 @@ class Api:
         """
         kind = self.kinds.kind_of(obj)
         stored = written_kind(kind)
-        return convert(await self._writer.create(stored, convert(obj, stored), namespace, context), kind)
+        author = None if kind is stored else Author(kind)
+        created = await self._writer.create(stored, convert(obj, stored), namespace, context, author)
+        return convert(created, kind)
 
     async def update(self, obj: T, *, namespace: str | None = None, context: Context = SYSTEM) -> T:
         """Replace the object except its status; without a resourceVersion, whatever is there is replaced.
@@ -179,7 +187,8 @@ class Api:
         meta = meta_of(obj)
         found = self._reader.find(stored, namespace or meta.namespace, meta.name)
         whole = convert(obj, stored) if found is None else merge_stored(obj, found)
-        return convert(await self._writer.update(stored, whole, namespace, part, context), kind)
+        author = Author(kind, part.value)
+        return convert(await self._writer.update(stored, whole, namespace, part, context, author), kind)
 
     async def patch(
         self,
@@ -223,7 +232,8 @@ class Api:
         def changed(old: Any) -> Any:
             return merge_stored(fn(convert(old, kind)), old)
 
-        return convert(await self._writer.change(stored, key, changed, part, context), kind)
+        author = Author(kind, part.value)
+        return convert(await self._writer.change(stored, key, changed, part, context, author=author), kind)
 
     async def delete(
         self,
@@ -306,6 +316,16 @@ class Api:
         """Delete a pod on behalf of somebody who drains its node."""
         return await self.delete(POD, namespace, pod_name, grace_s=grace_s, uid=uid, context=context)
 
+    def on_quota_change(self, listener: Callable[[str, str], None]) -> None:
+        """Call `listener(namespace, name)` whenever what is used of a ResourceQuota changes."""
+        self._world.quotas.on_change(listener)
+
+    async def publish_quota(self, namespace: str, name: str, *, recount: bool = False) -> None:
+        """Write what is used of a ResourceQuota into its status; with `recount`, after counting everything anew."""
+        if recount:
+            self._world.quotas.recount(namespace)
+        await self._writer.publish_quota(namespace, name)
+
     def admit_connect(
         self,
         kind: Kind[Any],
@@ -349,11 +369,20 @@ class Api:
         """Patch the `scale` view. Raises: as `update_scale`, BadRequest."""
 
         def patched(current: Scale) -> Scale:
-            return codec.from_json(
-                SCALE, apply_patch(SCALE, codec.to_json(current), patch, context, now=self.clock.now())
-            )
+            return codec.from_json(SCALE, patch_document(SCALE, codec.to_json(current), patch, context))
 
-        return await self._change_scale(kind, namespace, name, patched, context)
+        if patch.type is not PatchType.APPLY:
+            return await self._change_scale(kind, namespace, name, patched, context)
+        author = Author(kind, "scale")
+
+        def applied(old: Any) -> Any:
+            return apply_scale(kind, old, patch, context, author, self.clock.now())
+
+        key = key_of(kind, namespace, name)
+        changed = await self._writer.change(
+            kind, key, applied, Part.MAIN, context, checked=True, author=author
+        )
+        return read_scale(kind, changed)
 
     async def _change_scale(
         self, kind: Kind[Any], namespace: str, name: str, fn: Callable[[Scale], Scale], context: Context
@@ -363,52 +392,33 @@ class Api:
             return with_meta(write_scale(kind, old, scale), resource_version=scale.metadata.resource_version)
 
         key = key_of(kind, namespace, name)
-        return read_scale(
-            kind, await self._writer.change(kind, key, scaled, Part.MAIN, context, checked=True)
+        author = Author(kind, "scale")
+        changed = await self._writer.change(
+            kind, key, scaled, Part.MAIN, context, checked=True, author=author
         )
+        return read_scale(kind, changed)
 
     # ------------------------------------------------------------------ events
 
     async def record_event(
-        self, regarding: Any, type: str, reason: str, message: str, *, component: str, host: str = ""
+        self,
+        regarding: Any,
+        type: str,
+        reason: str,
+        message: str,
+        *,
+        component: str,
+        host: str = "",
+        action: str = "",
     ) -> Event | None:
         """Record what happened to an object; an equal event is counted, not repeated. Never fails its caller.
 
-        Shape: `type` is "Normal" or "Warning"; None when it could not be recorded, which the log then says.
+        Shape: `type` is "Normal" or "Warning"; with `action` the event has the form of events.k8s.io/v1. None when it
+        was not kept: its source has said too much already, or the log says why.
         """
-        now = self.clock.now()
-        event = occurrences.make_event(
-            occurrences.refer_to(regarding),
-            type,
-            reason,
-            message,
-            component=component,
-            host=host,
-            unique=self._next_event_name(now),
-            now=now,
+        return await self._recorder.record(
+            regarding, type, reason, message, component=component, host=host, action=action
         )
-        try:
-            return await self._count_or_create(event, now)
-        except PinnaceError as error:
-            log.warning("event %s of %s not recorded: %s", reason, event.metadata.name, error)
-            return None
-
-    def _next_event_name(self, now: float) -> str:
-        """Return the time in nanoseconds, in hexadecimal digits: lists are in order of names, so in that of occurrence."""
-        self._event_stamp = max(self._event_stamp + 1, int(now * 1e9))
-        return f"{self._event_stamp:016x}"
-
-    async def _count_or_create(self, event: Event, now: float) -> Event:
-        about = event.involved_object
-        found = occurrences.find_equal(self._reader.by_field(EVENT, "involvedObject.uid", about.uid), event)
-        if found is None:
-            return await self.create(event)
-        key = key_of(EVENT, found.metadata.namespace, found.metadata.name)
-
-        def counted(old: Event) -> Event:
-            return occurrences.count_again(old, now)
-
-        return await self._writer.change(EVENT, key, counted, Part.MAIN, SYSTEM, prepared=True)
 
     async def expire_events(self) -> int:
         """Remove events older than the settings allow; return how many. The daemon calls it about once a minute."""

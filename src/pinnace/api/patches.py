@@ -1,20 +1,24 @@
-"""Applies a patch of any of the four content types to an object's JSON value.
+"""Applies a patch of any of the four content types to an object.
 
-Called by the write path. Pure: never looks at a store. Invariant: the given document is not changed.
+Called by the write path. Pure: never looks at a store. Invariant: the given object is not changed.
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
-from pinnace.api.apply.fieldsets import shape_of_kind
-from pinnace.api.apply.server_side import Applied, apply_document
+from pinnace.api.apply.tracking import Author, apply_to
 from pinnace.api.context import Context
+from pinnace.api.errors import bad_request
+from pinnace.api.strategy import meta_of, with_meta
 from pinnace.api.validation.problems import Problems
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
 from pinnace.kube import patch as patching
 from pinnace.kube.kinds import Kind
+from pinnace.kube.manifests import yaml_to_json
+
+T = TypeVar("T")
 
 
 class PatchType(Enum):
@@ -30,7 +34,7 @@ class PatchType(Enum):
 class Patch:
     """One patch as it came: its content type (parameters are ignored) and its body.
 
-    `force` takes over fields that another manager has applied; it counts for APPLY only.
+    `force` takes over fields that others own; it counts for APPLY only.
     """
 
     content_type: str
@@ -51,61 +55,107 @@ class Patch:
             raise ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, message) from None
 
 
-def apply_patch(
-    kind: Kind[Any],
-    document: dict[str, Any],
-    patch: Patch,
-    context: Context,
-    *,
-    subresource: str = "",
-    now: float,
-) -> dict[str, Any]:
-    """Return the patched document; for APPLY an empty one becomes a new object.
+def patch_object(kind: Kind[T], obj: T, patch: Patch, context: Context, author: Author, now: float) -> T:
+    """Return the patched object; the author of an APPLY then knows its owners.
 
     Raises: ApiError BadRequest or Invalid for a patch that can't be applied, or whose result says what its kind doesn't
-    know (under strict validation), UnsupportedMediaType.
+    know (under strict validation), UnsupportedMediaType, Conflict with what others have applied.
     """
     if patch.type is PatchType.APPLY:
-        wanted = _read_applied(kind, patch, context)
-        applied = Applied(context.field_manager, wanted, subresource, patch.force)
-        result: Any = apply_document(kind, document, applied, now)
-    else:
-        result = patching.apply_patch(kind, patch.content_type, patch.body, document)
+        wanted = read_applied(kind, patch.body, context)
+        document = apply_to(kind, obj, wanted, context, author, now, force=patch.force)
+        return _read_result(kind, document, obj)
+    # Owners are large, and hardly any patch is about them.
+    about_owners = b"managedFields" in patch.body
+    shown: Any = obj if about_owners else with_meta(obj, managed_fields=())
+    document = patch_document(kind, codec.to_json(shown), patch, context)
+    patched = _read_result(kind, document, obj)
+    if about_owners:
+        return patched
+    return with_meta(patched, managed_fields=meta_of(obj).managed_fields)
+
+
+def apply_new(kind: Kind[T], name: str, patch: Patch, context: Context, author: Author, now: float) -> T:
+    """Return the new object that somebody applies. Raises: ApiError BadRequest, Conflict (another uid is wanted)."""
+    wanted = read_applied(kind, patch.body, context)
+    document = apply_to(kind, None, wanted, context, author, now, force=patch.force)
+    meta = document.get("metadata") or {}
+    if not meta.get("name"):
+        raise bad_request(
+            f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )
+    if meta.get("uid"):
+        raise ApiError(
+            Reason.CONFLICT,
+            f'Operation cannot be fulfilled on {kind.group_resource} "{name}": uid mismatch: the provided object'
+            f" specified uid {meta['uid']}, and no existing object was found",
+            kind=kind.plural,
+            group=kind.group,
+            name=name,
+        )
+    _check_name(meta.get("name"), name)
+    return with_meta(codec.from_json(kind, document), resource_version="")
+
+
+def patch_document(
+    kind: Kind[Any], document: dict[str, Any], patch: Patch, context: Context
+) -> dict[str, Any]:
+    """Return the document changed by a patch of any sort but APPLY. Raises: as `patch_object`."""
+    result: Any = patching.apply_patch(kind, patch.content_type, patch.body, document)
     if not isinstance(result, dict):
         raise ApiError(Reason.BAD_REQUEST, "the patch's result is no object")
-    patched: dict[str, Any] = result
-    _check_unknown(kind, patched, context)
-    return patched
+    _check_unknown(kind, result, context)
+    return result
 
 
-def _read_applied(kind: Kind[Any], patch: Patch, context: Context) -> dict[str, Any]:
+def _read_result(kind: Kind[T], document: dict[str, Any], obj: T) -> T:
+    held = meta_of(obj)
+    meta = document.get("metadata")
+    if not isinstance(meta, dict):
+        document = {**document, "metadata": {"name": held.name, "namespace": held.namespace}}
+    elif meta.get("name", held.name) != held.name:
+        _check_name(meta["name"], held.name)
+    elif meta.get("namespace", held.namespace) not in (held.namespace, None):
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    return codec.from_json(kind, document)
+
+
+def _check_name(given: Any, name: str) -> None:
+    if given and given != name:
+        raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+
+
+def read_applied(kind: Kind[Any], body: bytes, context: Context) -> dict[str, Any]:
     """Return the document that somebody applies. Raises: ApiError BadRequest, Invalid."""
     if not context.field_manager:
         problems = Problems()
         problems.required("fieldManager", "is required for apply patch")
         raise problems.to_error("PatchOptions", "meta.k8s.io", "")
     try:
-        document = codec.decode_json(patch.body)
+        document = codec.decode_json(body)
     except ApiError:
-        document = _read_yaml(patch.body)
+        document = _read_yaml(body)
     if not isinstance(document, dict):
-        raise ApiError(Reason.BAD_REQUEST, "error decoding YAML: the applied document is no object")
-    if document.get("apiVersion") != kind.api_version or document.get("kind") != kind.kind:
-        why = f"the applied document must have apiVersion {kind.api_version} and kind {kind.kind}"
-        raise ApiError(Reason.BAD_REQUEST, why)
-    if (document.get("metadata") or {}).get("managedFields"):
-        raise ApiError(Reason.BAD_REQUEST, "metadata.managedFields must be nil")
-    cleaned: dict[str, Any] = codec.without_nulls(document, shape_of_kind(kind))
-    return cleaned
+        form = "array" if isinstance(document, list) else type(document).__name__
+        why = f"json: cannot unmarshal {form} into Go value of type map[string]interface {{}}"
+        raise bad_request(f"error decoding patch: {why}")
+    api_version, name = document.get("apiVersion", ""), document.get("kind", "")
+    if api_version != kind.api_version or name != kind.kind:
+        group, _, version = str(api_version).rpartition("/")
+        raise bad_request(f"invalid object type: {group}/{version}, Kind={name}")
+    meta = document.get("metadata")
+    if isinstance(meta, dict) and meta.get("managedFields") is not None:
+        raise bad_request("metadata.managedFields must be nil")
+    return document
 
 
 def _read_yaml(body: bytes) -> Any:
-    import yaml  # only here, and rarely: clients send JSON, which is YAML too
-
     try:
-        return yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ApiError(Reason.BAD_REQUEST, f"error decoding YAML: {error}") from None
+        return codec.decode_json(yaml_to_json(body, []))  # keys that are there twice are reported elsewhere
+    except ApiError as error:
+        raise bad_request(f"error decoding patch: {error.message}") from None
 
 
 def _check_unknown(kind: Kind[Any], document: dict[str, Any], context: Context) -> None:

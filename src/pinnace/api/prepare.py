@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from pinnace.api.access.escalation import Access
 from pinnace.api.admission import CHAIN, AdmissionFacts, Attempt, Operation
-from pinnace.api.admission.attempt import QuotaBook
 from pinnace.api.admission.chain import Steps, mutate, validate
+from pinnace.api.admission.quota.ledger import Ledger
 from pinnace.api.apply.tracking import Author, note_creator
 from pinnace.api.context import Context
 from pinnace.api.errors import bad_request, conflict
@@ -60,7 +60,7 @@ class World:
     facts: AdmissionFacts
     clock: Clock
     chance: Chance
-    quotas: QuotaBook | None = None
+    quotas: Ledger
     access: Access | None = None
 
 

@@ -2,11 +2,15 @@
 
 from typing import Any, TypeVar
 
+from pinnace.api.apply.tracking import Author, apply_to
+from pinnace.api.context import Context
 from pinnace.api.errors import not_found
 from pinnace.api.kinds import strategy_of
+from pinnace.api.patches import Patch, read_applied
 from pinnace.api.strategy import Scaling, meta_of
 from pinnace.api.validation.problems import Problems
-from pinnace.kube.kinds import Kind
+from pinnace.kube import codec
+from pinnace.kube.kinds import SCALE, Kind
 from pinnace.kube.objects.autoscaling_v1 import Scale, ScaleSpec, ScaleStatus
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 
@@ -48,3 +52,27 @@ def write_scale(kind: Kind[T], obj: T, scale: Scale) -> T:
     written: Any = scaling_of(kind, meta_of(obj).name).write(obj, replicas)
     result: T = written
     return result
+
+
+def apply_scale(kind: Kind[T], obj: T, patch: Patch, context: Context, author: Author, now: float) -> T:
+    """Return the object after somebody has applied a view: who does so owns the object's replicas.
+
+    Source: Kubernetes v1.37, apimachinery/pkg/util/managedfields/scalehandler.go
+    Raises: ApiError BadRequest, Invalid, Conflict.
+    """
+    applied = read_applied(SCALE, patch.body, context)
+    scale = codec.from_json(SCALE, applied)
+    write_scale(kind, obj, scale)  # what is wrong with the view is said of the view
+    meta = {name: part for name, part in (applied.get("metadata") or {}).items() if name in _IDENTITY}
+    document: dict[str, Any] = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
+    if "replicas" in (applied.get("spec") or {}):
+        path = kind.custom.scale.spec_replicas if kind.custom is not None and kind.custom.scale else _REPLICAS
+        below = document
+        for name in path[:-1]:
+            below = below.setdefault(name, {})
+        below[path[-1]] = scale.spec.replicas or 0
+    return codec.from_json(kind, apply_to(kind, obj, document, context, author, now, force=patch.force))
+
+
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion")
+_REPLICAS = ("spec", "replicas")

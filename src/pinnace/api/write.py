@@ -9,18 +9,23 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from pinnace.api.allocation import Addresses
-from pinnace.api.context import Context
+from pinnace.api.apply.tracking import Author, note_writer
+from pinnace.api.context import SYSTEM, Context
 from pinnace.api.deletion import Action, DeleteWish, check_preconditions, is_over, plan_deletion
 from pinnace.api.errors import already_exists, conflict, not_found
 from pinnace.api.kinds import strategy_of
-from pinnace.api.patches import Patch, PatchType, apply_patch
+from pinnace.api.patches import Patch, PatchType, apply_new, patch_object
 from pinnace.api.prepare import Part, World, admit_delete, prepare_create, prepare_update
 from pinnace.api.reads import Reader, header_of, key_of
 from pinnace.api.strategy import Strategy, meta_of, with_meta
 from pinnace.api.versions import convert, keep_written, merge_stored, written_kind
+from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
-from pinnace.kube.kinds import Kind
+from pinnace.kube.kinds import RESOURCE_QUOTA, Kind
+from pinnace.kube.objects.core_v1 import ResourceQuota, ResourceQuotaStatus
 from pinnace.store.interface import (
     Header,
     Key,
@@ -46,16 +51,24 @@ class Writer:
         self._reader = reader
         self._world = world
         self._addresses = addresses
+        self._quotas = world.quotas
 
     # ------------------------------------------------------------------ create
 
-    async def create(self, kind: Kind[T], obj: T, namespace: str | None, context: Context) -> T:
-        """Store a new object."""
+    async def create(
+        self,
+        kind: Kind[T],
+        obj: T,
+        namespace: str | None,
+        context: Context,
+        author: Author | None = None,
+    ) -> T:
+        """Store a new object; the author says in which version its creator speaks, if not in the stored one."""
         row = strategy_of(kind)
         tries = GENERATE_TRIES if meta_of(obj).generate_name and not meta_of(obj).name else 1
         while True:
             tries -= 1
-            prepared = prepare_create(row, obj, namespace, context, self._world)
+            prepared = prepare_create(row, obj, namespace, context, self._world, author)
             meta = meta_of(prepared)
             key = key_of(kind, meta.namespace, meta.name)
             try:
@@ -74,10 +87,33 @@ class Writer:
             return obj
         built: list[T] = []
         await self._store.create(key, self._build(row, key, obj, built))
+        if self._quotas.is_about(key):
+            await self._publish_quotas(key.namespace)
         return built[0]
 
+    async def _publish_quotas(self, namespace: str) -> None:
+        """Let the namespace's quotas show what is used before the creation is answered."""
+        for name in self._quotas.names_in(namespace):
+            await self.publish_quota(namespace, name)
+
+    async def publish_quota(self, namespace: str, name: str) -> None:
+        """Write into a quota's status what is used; does nothing when the quota is gone."""
+
+        def counted(quota: ResourceQuota) -> ResourceQuota:
+            used = self._quotas.used(namespace, name)
+            if used is None:
+                return quota
+            return replace(quota, status=ResourceQuotaStatus(hard=quota.spec.hard, used=used))
+
+        key = key_of(RESOURCE_QUOTA, namespace, name)
+        try:
+            await self.change(RESOURCE_QUOTA, key, counted, Part.STATUS, SYSTEM, prepared=True)
+        except ApiError as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+
     def _build(
-        self, row: Strategy[T], key: Key, obj: T, built: list[T]
+        self, row: Strategy[T], key: Key, obj: T, built: list[T], *, gone: bool = False
     ) -> Callable[[Revision], tuple[Header, bytes]]:
         def build(revision: Revision) -> tuple[Header, bytes]:
             stored: Any = with_meta(obj, resource_version=str(revision))
@@ -85,24 +121,35 @@ class Writer:
             if row.kind.custom is not None:
                 stored = keep_written(row.kind, key, revision, stored)
             self._reader.cache.put(key, revision, stored)
-            return header_of(row, key, stored), codec.encode(stored)
+            header, value = header_of(row, key, stored), codec.encode(stored)
+            if self._quotas.is_about(key):
+                self._quotas.note(key, None if gone else built[0])
+            return header, value
 
         return build
 
     # ------------------------------------------------------------------ update
 
-    async def update(self, kind: Kind[T], obj: T, namespace: str | None, part: Part, context: Context) -> T:
+    async def update(
+        self,
+        kind: Kind[T],
+        obj: T,
+        namespace: str | None,
+        part: Part,
+        context: Context,
+        author: Author | None = None,
+    ) -> T:
         """Replace a part of an object; the object's resourceVersion, if it has one, must be the newest."""
         row = strategy_of(kind)
         meta = meta_of(obj)
         key = key_of(kind, namespace or meta.namespace, meta.name)
         if row.create_on_update and part is Part.MAIN and self._store.latest(key) is None:
-            return await self.create(kind, with_meta(obj, resource_version=""), namespace, context)
+            return await self.create(kind, with_meta(obj, resource_version=""), namespace, context, author)
 
         def supersede(old: T) -> T:
             return obj
 
-        return await self.change(kind, key, supersede, part, context, checked=True)
+        return await self.change(kind, key, supersede, part, context, checked=True, author=author)
 
     async def change(
         self,
@@ -114,12 +161,15 @@ class Writer:
         *,
         checked: bool = False,
         prepared: bool = False,
+        author: Author | None = None,
     ) -> T:
         """Read, apply `fn`, prepare, write; with `checked`, what `fn` returns must carry the newest revision or none.
 
-        `prepared` takes what `fn` returns as it is: for the few writes that rules for callers don't bind.
+        `prepared` takes what `fn` returns as it is: for the few writes that rules for callers don't bind. The author says
+        in whose terms owners of fields are noted.
         """
         row = strategy_of(kind)
+        author = author or Author(kind, part.value)
         while True:
             record = await self._latest(kind, key)
             old = self._reader.decode(kind, record)
@@ -127,12 +177,13 @@ class Writer:
             if checked:
                 await self._check_revision(row, key, meta_of(new).resource_version, record)
             try:
-                if new is old or new == old:
+                if (new is old or new == old) and author.owners is None:
                     await self._store.settled(key)
                     return old
                 if not prepared:
                     new = prepare_update(row, new, old, part, context, self._world)
                     new = self._allocate(row, new) if part is Part.MAIN else new
+                    new = note_writer(kind, old, new, context, author, self._world.clock.now())
                 return await self._replace(row, record, old, new, context)
             except RevisionConflict:
                 continue  # the store saw a write that we did not: read again
@@ -163,8 +214,9 @@ class Writer:
         if context.dry_run:
             return new
         built: list[T] = []
-        build = self._build(row, key, new, built)
-        if is_over(row, new):
+        over = is_over(row, new)
+        build = self._build(row, key, new, built, gone=over)
+        if over:
             await self._store.delete(key, record.revision, build)
             self._reader.cache.forget(key)
         else:
@@ -177,27 +229,25 @@ class Writer:
         """Apply a patch to the newest state, in the kind's own version."""
         if patch.type is PatchType.APPLY and part is Part.MAIN and self._store.latest(key) is None:
             return await self._create_applied(kind, key, patch, context)
+        author = Author(kind, part.value)
 
         def patched(old: Any) -> Any:
             shown: Any = convert(old, kind)
-            document = apply_patch(
-                kind,
-                codec.to_json(shown),
-                patch,
-                context,
-                subresource=part.value,
-                now=self._world.clock.now(),
+            return merge_stored(
+                patch_object(kind, shown, patch, context, author, self._world.clock.now()), old
             )
-            document.setdefault("metadata", {}).setdefault("name", key.name)
-            return merge_stored(codec.from_json(kind, document), old)
 
-        return convert(await self.change(written_kind(kind), key, patched, part, context, checked=True), kind)
+        written = written_kind(kind)
+        return convert(
+            await self.change(written, key, patched, part, context, checked=True, author=author), kind
+        )
 
     async def _create_applied(self, kind: Kind[T], key: Key, patch: Patch, context: Context) -> T:
-        document = apply_patch(kind, {}, patch, context, now=self._world.clock.now())
-        obj: Any = with_meta(codec.from_json(kind, document), name=key.name, resource_version="")
+        author = Author(kind)
+        obj: Any = apply_new(kind, key.name, patch, context, author, self._world.clock.now())
         stored = written_kind(kind)
-        return convert(await self.create(stored, convert(obj, stored), key.namespace or None, context), kind)
+        created = await self.create(stored, convert(obj, stored), key.namespace or None, context, author)
+        return convert(created, kind)
 
     # ------------------------------------------------------------------ delete
 
@@ -229,7 +279,7 @@ class Writer:
             await self._store.settled(key)
             return obj, action is Action.REMOVE
         built: list[T] = []
-        build = self._build(row, key, obj, built)
+        build = self._build(row, key, obj, built, gone=action is Action.REMOVE)
         if action is Action.REMOVE:
             await self._store.delete(key, record.revision, build)
             self._reader.cache.forget(key)

@@ -19,6 +19,7 @@ from pinnace.kube.custom_codec import custom_from_values, encode_custom
 from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import describe, find_mismatch, handled
 from pinnace.kube.objects.custom import CustomObject
+from pinnace.kube.raw_fields import with_raw_fields
 from pinnace.kube.schema import Form, Shape
 from pinnace.kube.strict import find_unknown_fields, find_unknown_in, strict_error
 
@@ -133,7 +134,7 @@ def from_json(kind: Kind[T], value: Any) -> T:
     if kind.custom is not None:
         return custom_from_values(kind, value, kind.api_version)  # type: ignore[return-value]
     try:
-        return msgspec.convert(value, kind.type)
+        return msgspec.convert(with_raw_fields(value), kind.type)
     except msgspec.ValidationError:
         return _convert_without_nulls(kind, value)
     except RecursionError as error:
@@ -143,7 +144,7 @@ def from_json(kind: Kind[T], value: Any) -> T:
 def _convert_without_nulls(kind: Kind[T], value: Any) -> T:
     clean = without_nulls(value, Shape(Form.STRUCT, struct=kind.type))  # type: ignore[arg-type]
     try:
-        return msgspec.convert(clean, kind.type)
+        return msgspec.convert(with_raw_fields(clean), kind.type)
     except msgspec.ValidationError as error:
         mismatch = find_mismatch(kind.type, clean)
         _refuse(kind, mismatch.render() if mismatch else str(error))

@@ -15,6 +15,7 @@ from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import find_mismatch, handled
 from pinnace.kube.objects.custom import CustomObject
 from pinnace.kube.objects.meta_v1 import ObjectMeta
+from pinnace.kube.raw_fields import metadata_with_raw_fields
 
 _ENCODER = msgspec.json.Encoder()
 _HEADER = ("apiVersion", "kind", "metadata")
@@ -45,14 +46,14 @@ def custom_from_values(kind: Kind[Any], value: dict[str, Any], api_version: str)
 
 def _read_metadata(kind: Kind[Any], meta: Any) -> ObjectMeta:
     try:
-        return msgspec.convert(meta, ObjectMeta)
+        return msgspec.convert(metadata_with_raw_fields(meta), ObjectMeta)
     except msgspec.ValidationError:
         from pinnace.kube.codec import without_nulls
         from pinnace.kube.schema import struct_shape
 
         clean = without_nulls(meta, struct_shape(ObjectMeta))
         try:
-            return msgspec.convert(clean, ObjectMeta)
+            return msgspec.convert(metadata_with_raw_fields(clean), ObjectMeta)
         except msgspec.ValidationError as error:
             mismatch = find_mismatch(ObjectMeta, clean)
             why = mismatch.render() if mismatch else str(error)

@@ -59,7 +59,8 @@ class FieldSchema:
     """One field of a struct.
 
     `strategies` are strategic merge patch's ("merge", "replace", "retainKeys"), with `merge_key`; `topology` is
-    server-side apply's ("atomic", "set", "map", "granular", "" for the form's own default) with `keys`.
+    server-side apply's ("atomic", "set", "map", "granular", "" for the form's own default) with `keys`. `default` is a
+    custom kind's (None: there is none): where the field is a key, an item without it has that one.
     """
 
     wire: str
@@ -69,6 +70,7 @@ class FieldSchema:
     merge_key: str = ""
     topology: str = ""
     keys: tuple[str, ...] = ()
+    default: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,112 +1,121 @@
-"""Merges what somebody applies into a document, takes out what nobody wants any more, and reads values at paths.
+"""Merges what somebody applies into a document.
 
-Pure; documents are plain JSON values, and none is changed.
-Source: Kubernetes v1.36, sigs.k8s.io/structured-merge-diff/v6/typed (merge.go, remove.go).
+Pure; documents are plain JSON values, and none is changed: what nobody touches is shared.
+Source: structured-merge-diff v6, typed/merge.go
 """
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
 from typing import Any, Final
 
-from pinnace.api.apply.fieldsets import (
-    ROOT_FIELD,
-    Path,
-    child_field,
-    is_granular,
-    item_step,
-    shape_of_kind,
-)
-from pinnace.kube.kinds import Kind
-from pinnace.kube.schema import FieldSchema
+from pinnace.api.apply.items import step_of
+from pinnace.api.apply.types import ATOMIC, QUANTITY, Record, Scalar, Sequence, Type
+from pinnace.kube.quantity import canonical
 
 ABSENT: Final = object()
 
 
-def _root(kind: Kind[Any]) -> FieldSchema:
-    return FieldSchema(ROOT_FIELD, ROOT_FIELD, shape_of_kind(kind))
+def merge(live: dict[str, Any], applied: dict[str, Any], of: Record) -> dict[str, Any]:
+    """Return the live document with everything that is applied in it. Raises: BadItem."""
+    return _merge_record(live, applied, of)
 
 
-def merge_applied(kind: Kind[Any], live: Mapping[str, Any], applied: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the live document with everything that is applied in it."""
-    merged: dict[str, Any] = _merge(dict(live), dict(applied), _root(kind))
+def _merge(live: Any, applied: Any, of: Type | None) -> Any:
+    if of is None or type(of) is Scalar:
+        return live if of is QUANTITY and _same_quantity(live, applied) else applied
+    if type(of) is Record:
+        if of.atomic:
+            return applied
+        if type(applied) is dict and type(live) is dict:
+            return _merge_record(live, applied, of)
+        # Nothing is as good as an empty map, unless there are no maps here at all.
+        return live if applied is None and type(live) is dict and live else applied
+    if type(of) is Sequence and of.relation != ATOMIC:
+        if type(applied) is list and type(live) is list:
+            return _merge_list(live, applied, of)
+        return live if applied is None and type(live) is list and live else applied
+    return applied
+
+
+def _merge_record(live: dict[str, Any], applied: dict[str, Any], of: Record) -> dict[str, Any]:
+    if not live or not applied:
+        return live or applied
+    merged = dict(live)
+    fields, rest = of.fields, of.rest
+    for name, part in applied.items():
+        held = merged.get(name, ABSENT)
+        below = fields.get(name, rest)
+        if held is ABSENT or below is None:
+            merged[name] = part
+        elif type(below) is Scalar:
+            if held != part and not (below is QUANTITY and _same_quantity(held, part)):
+                merged[name] = part
+        else:
+            merged[name] = _merge(held, part, below)
     return merged
 
 
-def _merge(live: Any, applied: Any, field: FieldSchema | None) -> Any:
-    if field is None or not is_granular(applied, field) or type(live) is not type(applied):
-        return applied
-    if isinstance(applied, dict):
-        merged = dict(live)
-        for name, part in applied.items():
-            merged[name] = _merge(live[name], part, child_field(field.shape, name)) if name in live else part
-        return merged
-    return _merge_list(live, applied, field)
+def _same_quantity(one: Any, other: Any) -> bool:
+    """Say whether two quantities are one in different words: what is stored is in the shortest, so nobody conflicts with it."""
+    try:
+        return canonical(one) == canonical(other)
+    except (ValueError, TypeError):
+        return False
 
 
-def _merge_list(live: list[Any], applied: list[Any], field: FieldSchema) -> list[Any]:
-    wanted = {item_step(item, field): item for item in applied}
-    item_field = (
-        None if field.shape.item is None else FieldSchema(field.wire, field.attribute, field.shape.item)
-    )
-    merged = []
-    for item in live:
-        update = wanted.pop(item_step(item, field), ABSENT)
-        merged.append(item if update is ABSENT else _merge(item, update, item_field))
-    return [*merged, *wanted.values()]
+def _merge_list(live: list[Any], applied: list[Any], of: Sequence) -> list[Any]:
+    if not live or not applied:
+        return live or applied
+    left = [step_of(item, of) for item in live]
+    right = [step_of(item, of) for item in applied]
+    wanted = dict(zip(right, applied, strict=True))
+    if left == right:  # the usual case: the same items in the same order
+        return [_merge(old, new, of.item) for old, new in zip(live, applied, strict=True)]
+    held: dict[str, Any] = {}
+    for step, item in zip(left, live, strict=True):
+        held[step] = ABSENT if step in held else item  # one that is there twice is not merged, but replaced
+
+    def merged(step: str) -> Any:
+        old = held.get(step, ABSENT)
+        return wanted[step] if old is ABSENT else _merge(old, wanted[step], of.item)
+
+    return _interleave(left, live, right, merged)
 
 
-def remove_paths(kind: Kind[Any], document: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
-    """Return the document without what stands at the paths; what becomes empty by that goes too."""
-    result: Any = dict(document)
-    gone = frozenset(paths)
-    for path in gone:
-        if not any(
-            path[:length] in gone for length in range(1, len(path))
-        ):  # else it goes with what it is part of
-            result = _remove(result, path, _root(kind))
-    removed: dict[str, Any] = result
-    return removed
+def _interleave(left: list[str], live: list[Any], right: list[str], merged: Any) -> list[Any]:
+    """Return all items: the applied ones in their order, the others where the live list has them, between these.
 
-
-def _remove(value: Any, path: Path, field: FieldSchema | None) -> Any:
-    step, rest = path[0], path[1:]
-    if isinstance(value, dict) and step.startswith("f:"):
-        name = step[2:]
-        if name not in value:
-            return value
-        below = (
-            _remove(value[name], rest, child_field(field.shape if field else None, name)) if rest else ABSENT
-        )
-        if below is ABSENT or (below in ({}, []) and value[name] not in ({}, [])):
-            return {key: part for key, part in value.items() if key != name}
-        return {**value, name: below}
-    if isinstance(value, list) and field is not None:
-        item_field = (
-            None if field.shape.item is None else FieldSchema(field.wire, field.attribute, field.shape.item)
-        )
-        kept = []
-        for item in value:
-            if item_step(item, field) != step:
-                kept.append(item)
-            elif rest:
-                kept.append(_remove(item, rest, item_field))
-        return kept
-    return value
-
-
-def value_at(kind: Kind[Any], document: Mapping[str, Any], path: Path) -> Any:
-    """Return what stands at a path, or ABSENT."""
-    value: Any = document
-    field: FieldSchema | None = _root(kind)
-    for step in path:
-        if isinstance(value, dict) and step.startswith("f:"):
-            name = step[2:]
-            value, field = value.get(name, ABSENT), child_field(field.shape if field else None, name)
-        elif isinstance(value, list) and field is not None:
-            of_list = field
-            value = next((item for item in value if item_step(item, of_list) == step), ABSENT)
-            field = None if of_list.shape.item is None else FieldSchema("", "", of_list.shape.item)
-        else:
-            return ABSENT
-        if value is ABSENT:
-            return ABSENT
-    return value
+    Source: typed/merge.go, visitListItems
+    """
+    result: list[Any] = []
+    known, wanted, taken = set(left), set(right), set[str]()
+    shared = iter([step for step in right if step in known])
+    next_shared = next(shared, None)
+    l_at = r_at = 0
+    while l_at < len(left) or r_at < len(right):
+        if l_at < len(left) and r_at < len(right):
+            step = left[l_at]
+            if step == right[r_at]:
+                taken.add(step)
+                result.append(merged(step))
+                l_at, r_at, next_shared = l_at + 1, r_at + 1, next(shared, None)
+                continue
+            if step in wanted and next_shared is not None and next_shared != step:
+                l_at += 1  # one of both, whose turn comes later
+                continue
+        if l_at < len(left):
+            step = left[l_at]
+            if step not in wanted:
+                result.append(live[l_at])
+                l_at += 1
+                continue
+            if step in taken:
+                l_at += 1
+        if r_at < len(right):
+            step = right[r_at]
+            taken.add(step)
+            result.append(merged(step))
+            r_at += 1
+            if next_shared == step:
+                next_shared = next(shared, None)
+    return result

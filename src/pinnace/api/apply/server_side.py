@@ -1,121 +1,301 @@
-"""Decides what an apply makes of an object, and who owns which field afterwards.
+"""Decides what an apply makes of an object, and who owns which field afterwards; and the same for any other write.
 
-Pure: the live document, the applied one, the manager and `now` in; the next document, its managedFields included, out.
-Only appliers are kept as owners: a field that somebody changed by an ordinary update conflicts with nobody, and the next
-apply that names it sets it again. What a manager applied before, and names no more, goes, unless another one names it.
-Source: Kubernetes v1.36, sigs.k8s.io/structured-merge-diff/v6/merge/update.go; managedfields in apimachinery.
+Pure: documents and owners in, the next document and owners out. What a manager applied before, and names no more, goes
+unless somebody else owns it; what others own and the apply wants otherwise is a conflict, or theirs no longer.
+Source: structured-merge-diff v6, merge/update.go; Kubernetes v1.37, apimachinery/pkg/util/managedfields/internal
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
-from pinnace.api.apply.fieldsets import Path, collect_paths, from_tree, render_path, to_tree
-from pinnace.api.apply.merging import ABSENT, merge_applied, remove_paths, value_at
-from pinnace.base.errors import ApiError, Cause, Reason
-from pinnace.base.times import render_time
-from pinnace.kube.kinds import Kind
-from pinnace.kube.quantity import canonical
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pinnace.api.apply.collecting import Faults, collect, fields_of
+from pinnace.api.apply.comparing import Comparison, compare, created
+from pinnace.api.apply.conflicts import conflict_error
+from pinnace.api.apply.items import BadItem
+from pinnace.api.apply.last_applied import allowed_conflicts
+from pinnace.api.apply.managed import (
+    BEFORE_FIRST_APPLY,
+    NOT_OWNED,
+    Managed,
+    Owned,
+    Owner,
+    applier,
+    cap_updaters,
+    updater,
+)
+from pinnace.api.apply.merging import merge
+from pinnace.api.apply.removing import remove, with_named_fields
+from pinnace.api.apply.sets import Fields, difference, intersection, only, union, without
+from pinnace.api.apply.types import Record
+from pinnace.base.errors import ApiError, Reason
+
+Document = dict[str, Any]
+# A document in another version, and that version's type; None when nobody knows the version any longer.
+InVersion = Callable[[Document, str], tuple[Document, Record] | None]
+
+KUBECTL: Final = "kubectl"
+STATUS: Final = "status"
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One apply: who wants what, and whether it takes fields away from others."""
+    """One apply: who wants what of which part, in which version, and whether it takes fields away from others."""
 
     manager: str
-    document: Mapping[str, Any]
+    document: Document
+    api_version: str
     subresource: str = ""
     force: bool = False
 
+    @property
+    def owner(self) -> Owner:
+        return applier(self.manager, self.subresource)
 
-def apply_document(kind: Kind[Any], live: Mapping[str, Any], applied: Applied, now: float) -> dict[str, Any]:
-    """Return the document after the apply.
 
-    Raises: ApiError Conflict when another applier owns a field and wants another value.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The next document, without its managedFields, and the owners then. `same` says that the document is as it was."""
+
+    document: Document
+    managed: Managed
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a kind's documents are like: its type, how to see them in other versions, and which part a write is about."""
+
+    of: Record
+    in_version: InVersion
+    has_status: bool = True
+
+    def part_of(self, document: Document, subresource: str) -> Document:
+        """Return what of an applied document counts: every write of a part keeps the rest as it is."""
+        if not self.has_status:
+            return document
+        if subresource == STATUS:
+            return {name: part for name, part in document.items() if name in _STATUS_PART}
+        if "status" not in document:
+            return document
+        return {name: part for name, part in document.items() if name != "status"}
+
+    def owned_by_part(self, fields: Fields, subresource: str) -> Fields:
+        """Return the fields of a set that a write of this part can own at all."""
+        if not self.has_status:
+            return fields
+        if subresource == STATUS:
+            return only(fields, _STATUS_FIELD)
+        return without(fields, ("f:status",)) if "f:status" in fields else fields
+
+
+_STATUS_PART: Final = frozenset({"apiVersion", "kind", "status"})
+_STATUS_FIELD: Final = frozenset({"f:status"})
+
+
+def apply(terms: Terms, live: Document, managed: Managed, applied: Applied, now: str) -> Outcome:
+    """Return what the apply makes of the live document (empty for a new object).
+
+    Raises: ApiError Conflict when others own fields and want them otherwise, BadRequest for a document that doesn't fit.
     """
-    entries = [dict(entry) for entry in live.get("metadata", {}).get("managedFields", ())]
-    mine = next((entry for entry in entries if _is_mine(entry, applied)), None)
-    paths = collect_paths(kind, applied.document)
-    others = [entry for entry in entries if entry is not mine]
-    _take_over(kind, live, applied, paths, others)
-    held = frozenset[Path]().union(*(from_tree(entry.get("fieldsV1", {})) for entry in others))
-    before = from_tree(mine.get("fieldsV1", {})) if mine else frozenset()
-    merged = merge_applied(kind, live, applied.document)
-    merged = remove_paths(kind, merged, before - paths - held)
-    entry = mine if mine is not None and before == paths else _make_entry(kind, applied, paths, now)
-    kept = [other for other in others if other.get("fieldsV1")]
-    return {**merged, "metadata": {**merged.get("metadata", {}), "managedFields": [*kept, entry]}}
-
-
-def _is_mine(entry: Mapping[str, Any], applied: Applied) -> bool:
-    return (
-        entry.get("manager") == applied.manager
-        and entry.get("operation") == "Apply"
-        and entry.get("subresource", "") == applied.subresource
-    )
-
-
-def _make_entry(kind: Kind[Any], applied: Applied, paths: frozenset[Path], now: float) -> dict[str, Any]:
-    entry = {
-        "manager": applied.manager,
-        "operation": "Apply",
-        "apiVersion": kind.api_version,
-        "time": render_time(now),
-        "fieldsType": "FieldsV1",
-        "fieldsV1": to_tree(paths),
-    }
-    return {**entry, "subresource": applied.subresource} if applied.subresource else entry
-
-
-def _take_over(
-    kind: Kind[Any],
-    live: Mapping[str, Any],
-    applied: Applied,
-    paths: frozenset[Path],
-    others: list[dict[str, Any]],
-) -> None:
-    """Find what others own and the applied document wants otherwise; with force, take it out of their entries."""
-    conflicts: list[tuple[str, Path]] = []
-    for entry in others:
-        theirs = from_tree(entry.get("fieldsV1", {}))
-        lost = {path for path in theirs & paths if _differs(kind, live, applied.document, path)}
-        conflicts.extend((str(entry.get("manager", "")), path) for path in sorted(lost))
-        if lost and applied.force:
-            entry["fieldsV1"] = to_tree(theirs - lost)
-    if conflicts and not applied.force:
-        raise _conflict(conflicts)
-
-
-def _differs(kind: Kind[Any], live: Mapping[str, Any], document: Mapping[str, Any], path: Path) -> bool:
-    if path[-1].startswith(("k:", "v:")):
-        return False  # the item is there on both sides; its fields are compared one by one
-    held, wanted = value_at(kind, live, path), value_at(kind, document, path)
-    return held is not ABSENT and held != wanted and not _same_quantity(held, wanted)
-
-
-def _same_quantity(one: Any, other: Any) -> bool:
+    fields = _collect_applied(terms, applied)
+    if not managed and live:
+        managed = _found_before(terms, live, applied, now)
     try:
-        return canonical(one) == canonical(other)
-    except (ValueError, TypeError):
-        return False
+        return _apply(terms, live, managed, applied, fields, now)
+    except _Conflicts as found:
+        if applied.manager == KUBECTL and (allowed := allowed_conflicts(live, terms.of, applied.api_version)):
+            left = {owner: difference(theirs, allowed) for owner, theirs in found.conflicts.items()}
+            left = {owner: theirs for owner, theirs in left.items() if theirs}
+            if not left:
+                forced = replace(applied, force=True)
+                return _apply(terms, live, managed, forced, fields, now)
+            raise conflict_error(left) from None
+        raise conflict_error(found.conflicts) from None
 
 
-def _conflict(conflicts: list[tuple[str, Path]]) -> ApiError:
-    causes = [
-        Cause("FieldManagerConflict", f'conflict with "{manager}"', render_path(path))
-        for manager, path in conflicts
-    ]
-    managers = sorted({manager for manager, _ in conflicts})
-    count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
-    if len(managers) == 1:
-        fields = [render_path(path) for _, path in conflicts]
-        listed = f": {fields[0]}" if len(fields) == 1 else ":\n" + "\n".join(f"- {field}" for field in fields)
-        message = f'Apply failed with {count}: conflict{"s" if len(fields) > 1 else ""} with "{managers[0]}"{listed}'
+class _Conflicts(Exception):
+    def __init__(self, conflicts: Mapping[Owner, Fields]) -> None:
+        self.conflicts = conflicts
+
+
+def _collect_applied(terms: Terms, applied: Applied) -> Fields:
+    faults = Faults()
+    fields = collect(applied.document, terms.of, faults)
+    if faults:
+        document = applied.document
+        meta = document.get("metadata")
+        meta = meta if isinstance(meta, dict) else {}
+        group, _, version = str(document.get("apiVersion", "")).rpartition("/")
+        shown = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={document.get('kind', '')}"
+        why = f"failed to create typed patch object ({shown}): {faults.render()}"
+        raise ApiError(Reason.BAD_REQUEST, why)
+    return terms.owned_by_part(fields, applied.subresource)
+
+
+def _found_before(terms: Terms, live: Document, applied: Applied, now: str) -> Managed:
+    """Return the owner of what an object has whose owners nobody has noted so far."""
+    fields = terms.owned_by_part(created(live, terms.of), applied.subresource)
+    fields = difference(fields, NOT_OWNED)
+    if not fields:
+        return {}
+    owner = updater(BEFORE_FIRST_APPLY, applied.api_version, applied.subresource)
+    return {owner: Owned(fields, applied.api_version, now)}
+
+
+def _apply(
+    terms: Terms, live: Document, managed: Managed, applied: Applied, fields: Fields, now: str
+) -> Outcome:
+    me = applied.owner
+    last = managed.get(me)
+    mine = Owned(fields, applied.api_version, last.time if last else "")
+    managed = {**managed, me: mine}
+    try:
+        merged = merge(live, terms.part_of(applied.document, applied.subresource), terms.of)
+    except BadItem as error:
+        raise ApiError(Reason.BAD_REQUEST, f"failed to merge config: {error}") from None
+    if last is not None:
+        merged = _prune(terms, merged, managed, last)
+    managed = _take_from_others(terms, live, merged, applied.api_version, managed, me, force=applied.force)[0]
+    same = live == merged
+    owned = difference(fields, NOT_OWNED)
+    if not owned:
+        del managed[me]
+    elif last is not None and last.fields == owned and last.api_version == applied.api_version:
+        managed[me] = last if same else replace(last, time=now)
     else:
-        parts = [
-            f'conflicts with "{manager}":\n'
-            + "\n".join(f"- {render_path(path)}" for owner, path in conflicts if owner == manager)
-            for manager in managers
-        ]
-        message = f"Apply failed with {count}: " + "\n".join(parts)
-    return ApiError(Reason.CONFLICT, message, causes=causes)
+        managed[me] = replace(mine, fields=owned, time=now)
+    return Outcome(merged, managed, same)
+
+
+# ---------------------------------------------------------------------------------------------------- giving up
+
+
+def _prune(terms: Terms, merged: Document, managed: Managed, last: Owned) -> Document:
+    """Return the merged document without what this manager owned last time and nobody owns any longer."""
+    if not difference(last.fields, managed_union(managed)):
+        return merged
+    seen = terms.in_version(merged, last.api_version)
+    if seen is None:
+        return merged
+    document, of = seen
+    named_last = with_named_fields(last.fields, of)
+    pruned = remove(document, named_last, of)
+    by_version: dict[str, Fields] = {}
+    for owned in managed.values():
+        by_version[owned.api_version] = union(by_version.get(owned.api_version, {}), owned.fields)
+    # The version of what is given up comes first: others may not be reachable without what was taken out of it.
+    for version in sorted(by_version, key=lambda version: version != last.api_version):
+        pruned = _add_back(terms, document, pruned, version, last.api_version, by_version[version])
+    have = with_named_fields(fields_of(pruned, of), of)
+    had = with_named_fields(fields_of(document, of), of)
+    left = remove(document, intersection(difference(had, have), named_last), of)
+    back = terms.in_version(left, str(merged.get("apiVersion", last.api_version)))
+    return left if back is None else back[0]
+
+
+def managed_union(managed: Managed) -> Fields:
+    """Return what anybody owns."""
+    fields: Fields = {}
+    for owned in managed.values():
+        fields = union(fields, owned.fields)
+    return fields
+
+
+def _add_back(
+    terms: Terms, merged: Document, pruned: Document, version: str, pruned_version: str, owned: Fields
+) -> Document:
+    """Return the pruned document with what was taken out of it and somebody owns."""
+    full, less = terms.in_version(merged, version), terms.in_version(pruned, version)
+    if full is None or less is None:
+        return pruned
+    of = full[1]
+    had = with_named_fields(fields_of(full[0], of), of)
+    have = union(with_named_fields(fields_of(less[0], of), of), with_named_fields(owned, of))
+    left = remove(full[0], difference(had, have), of)
+    back = terms.in_version(left, pruned_version)
+    return pruned if back is None else back[0]
+
+
+# ---------------------------------------------------------------------------------------------------- taking over
+
+
+def _take_from_others(
+    terms: Terms,
+    live: Document,
+    new: Document,
+    api_version: str,
+    managed: Managed,
+    me: Owner | None,
+    *,
+    force: bool,
+) -> tuple[Managed, Comparison]:
+    """Return the owners without what is no longer theirs, and what has changed.
+
+    Raises: _Conflicts when others own what was changed, and it isn't taken by force.
+    """
+    change = compare(live, new, terms.of)
+    changes: dict[str, Comparison | None] = {api_version: change}
+    conflicts: dict[Owner, Fields] = {}
+    left: Managed = {}
+    for owner, owned in managed.items():
+        if owner == me:
+            left[owner] = owned
+            continue
+        if owned.api_version not in changes:
+            changes[owned.api_version] = _compare_in(terms, live, new, owned.api_version)
+        seen = changes[owned.api_version]
+        if seen is None:
+            continue  # nobody knows that version any longer
+        if lost := intersection(owned.fields, seen.written):
+            conflicts[owner] = lost
+            owned = owned.less(lost)
+        owned = owned.less(seen.removed)
+        if owned.fields:
+            left[owner] = owned
+    if conflicts and not force:
+        raise _Conflicts(conflicts)
+    return left, change
+
+
+def _compare_in(terms: Terms, live: Document, new: Document, version: str) -> Comparison | None:
+    old_seen, new_seen = terms.in_version(live, version), terms.in_version(new, version)
+    if old_seen is None or new_seen is None:
+        return None
+    return compare(old_seen[0], new_seen[0], new_seen[1])
+
+
+# ---------------------------------------------------------------------------------------------------- other writes
+
+
+def note_update(
+    terms: Terms, live: Document, new: Document, managed: Managed, me: Owner, now: str
+) -> Managed:
+    """Return the owners after an ordinary write: its author owns what it changed, and nobody else does."""
+    left, change = _take_from_others(terms, live, new, me.api_version, managed, None, force=True)
+    mine = terms.owned_by_part(change.written, me.subresource)
+    mine = difference(mine, NOT_OWNED)
+    if not mine:
+        return left
+    before = left.get(me)
+    fields = mine if before is None else union(mine, before.fields)
+    raw = before.raw if before is not None and before.fields == fields else None
+    left[me] = Owned(fields, me.api_version, now, raw)
+    return cap_updaters(left)
+
+
+def note_taking(
+    terms: Terms, live: Document, new: Document, managed: Managed, me: Owner, now: str
+) -> Managed:
+    """Return the owners after a write of one of our own parts, which owns only what it takes from others."""
+    everybody = managed_union(managed)
+    left, change = _take_from_others(terms, live, new, me.api_version, managed, None, force=True)
+    taken = intersection(everybody, terms.owned_by_part(change.written, me.subresource))
+    if not taken:
+        return left
+    before = left.get(me)
+    fields = taken if before is None else union(taken, before.fields)
+    left[me] = Owned(fields, me.api_version, now)
+    return cap_updaters(left)

@@ -5,7 +5,7 @@ Source: Kubernetes v1.37.0, OpenAPI definitions io.k8s.apimachinery.pkg.apis.met
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec import field as _field
 
 from pinnace.kube.objects.shared import no_items, shared
@@ -137,7 +137,7 @@ class ListMeta(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
 class ManagedFieldsEntry(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
     api_version: str = ""
     fields_type: str = ""
-    fields_v1: dict[str, Any] = {}
+    fields_v1: Raw = Raw()
     manager: str = ""
     operation: str = ""
     subresource: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.kube.schema import FieldSchema, Form, Shape, StructSchema, struct_shape
-from pinnace.kube.structural.schema import Structural
+from pinnace.kube.structural.schema import ABSENT, Structural
 
 _FORMS = {
     "string": Form.STRING,
@@ -44,7 +44,8 @@ def _field(field: str, schema: Structural, name: str) -> FieldSchema:
         keys = schema.list_keys
     elif schema.map_type == "atomic":
         topology = "atomic"
-    return FieldSchema(field, field, shape, topology=topology, keys=keys)
+    default = None if schema.default is ABSENT else schema.default
+    return FieldSchema(field, field, shape, topology=topology, keys=keys, default=default)
 
 
 def _shape(schema: Structural, name: str) -> Shape:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from pinnace.api.apply.fieldsets import collect_paths, from_tree, to_tree
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
 from pinnace.api.patches import Patch
@@ -109,28 +108,7 @@ async def test_an_apply_needs_a_manager() -> None:
 
 async def test_yaml_is_read_too() -> None:
     api, _ = await make_api()
-    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata:\n  a: '1'\n"
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: z}\ndata:\n  a: '1'\n"
     patch = Patch("application/apply-patch+yaml", body)
-    stored = await api.patch(CONFIG_MAP, "default", "y", patch, context=Context(field_manager="m"))
+    stored = await api.patch(CONFIG_MAP, "default", "z", patch, context=Context(field_manager="m"))
     assert stored.data == {"a": "1"}
-
-
-def test_paths_survive_the_way_into_managed_fields_and_back() -> None:
-    wanted = deployment_document()
-    wanted["metadata"]["labels"] = {"a": "b"}
-    paths = collect_paths(DEPLOYMENT, wanted)
-    tree = to_tree(paths)
-    # By hand, from `kubectl get deployment --show-managed-fields` after such an apply.
-    assert tree == {
-        "f:metadata": {"f:labels": {"f:a": {}}},
-        "f:spec": {
-            "f:selector": {},
-            "f:template": {
-                "f:metadata": {"f:labels": {"f:app": {}}},
-                "f:spec": {
-                    "f:containers": {'k:{"name":"main"}': {".": {}, "f:image": {}, "f:name": {}}},
-                },
-            },
-        },
-    }
-    assert from_tree(tree) == paths

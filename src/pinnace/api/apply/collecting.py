@@ -1,0 +1,153 @@
+"""Finds the fields that a document speaks of, and what in it doesn't fit its type.
+
+Pure. `collect` is for what somebody applies: all faults are found at once. `fields_of` is for what is stored.
+Source: structured-merge-diff v6, typed/tofieldset.go, typed/validate.go
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pinnace.api.apply.items import BadItem, step_of
+from pinnace.api.apply.sets import NOTHING, SELF, Fields, render_step
+from pinnace.api.apply.types import ATOMIC, MAP, OPAQUE, Record, Scalar, Sequence, Type
+
+MAX_FAULTS = 50
+
+
+class Faults(list[tuple[str, str]]):
+    """What is wrong with an applied document, by path."""
+
+    def render(self) -> str:
+        """Return all faults as one text. Source: structured-merge-diff v6, typed/helpers.go, ValidationErrors"""
+        lines = [f"{path}: {why}" if path else why for path, why in self[:MAX_FAULTS]]
+        return lines[0] if len(lines) == 1 else "\n".join(["errors:", *(f"  {line}" for line in lines)])
+
+
+def collect(document: dict[str, Any], of: Record, faults: Faults) -> Fields:
+    """Return the fields of an applied document; what is wrong with it is added to the faults."""
+    return _collect_record(document, of, faults, "") or NOTHING
+
+
+def fields_of(document: dict[str, Any], of: Record) -> Fields:
+    """Return the fields of a stored document; an item that is there twice is a field without parts."""
+    return _collect_record(document, of, None, "") or NOTHING
+
+
+def _collect(value: Any, of: Type, faults: Faults | None, path: str) -> Fields | None:
+    """Return the node of a value: None for one that makes no member."""
+    if value is None or of is OPAQUE:
+        return NOTHING
+    if type(of) is Scalar:
+        if faults is not None and of.accepts is not None and type(value) not in of.accepts:
+            faults.append((path, _explain(of, value)))
+        return NOTHING
+    if type(of) is Record:
+        if type(value) is dict:
+            return _collect_record(value, of, faults, path)
+        if faults is not None and not of.deduced:
+            faults.append((path, f"expected map, got &{{{_go_plain(value)}}}"))
+        return NOTHING
+    if type(of) is Sequence and type(value) is list:
+        return _collect_list(value, of, faults, path)
+    if faults is not None:
+        faults.append((path, f"expected list, got &{{{_go_plain(value)}}}"))
+    return NOTHING
+
+
+def _collect_record(value: dict[str, Any], of: Record, faults: Faults | None, path: str) -> Fields | None:
+    if not value:
+        return NOTHING
+    parts: Fields = {}
+    fields, rest = of.fields, of.rest
+    for name, part in value.items():
+        below = fields.get(name, rest)
+        if below is None:
+            if faults is not None:
+                faults.append((f"{path}.{name}", "field not declared in schema"))
+            continue
+        if type(below) is Scalar and (part is None or below.accepts is None or type(part) in below.accepts):
+            parts[f"f:{name}"] = NOTHING  # most are: no call for these
+            continue
+        node = _collect(part, below, faults, f"{path}.{name}" if faults is not None else "")
+        if node is None and name in fields:
+            continue
+        if not node or name in fields:
+            parts[f"f:{name}"] = node or NOTHING
+        else:
+            parts[f"f:{name}"] = {SELF: NOTHING, **node}
+    if of.atomic:
+        return NOTHING
+    return parts or None
+
+
+def _collect_list(value: list[Any], of: Sequence, faults: Faults | None, path: str) -> Fields | None:
+    if of.relation == ATOMIC:
+        if faults is not None and of.item is not OPAQUE:
+            for at, item in enumerate(value):
+                _collect(item, of.item, faults, f"{path}[{at}]")
+        return NOTHING
+    parts: Fields = {}
+    for at, item in enumerate(value):
+        try:
+            step = step_of(item, of)
+        except BadItem as error:
+            if faults is not None:
+                faults.append((path, f"element {at}: {error}"))
+            continue
+        if step in parts:
+            if faults is not None:
+                faults.append((path, f"duplicate entries for key {render_step(step)}"))
+            parts[step] = NOTHING
+            continue
+        node = None
+        if of.relation == MAP or faults is not None:
+            node = _collect(item, of.item, faults, f"{path}{render_step(step)}" if faults is not None else "")
+        parts[step] = {SELF: NOTHING, **node} if node else NOTHING
+    return parts or None
+
+
+def _explain(of: Scalar, value: Any) -> str:
+    match of.name:
+        case "string":
+            return f"expected string, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"
+        case "numeric":
+            return f"expected numeric (int or float), got {_go_type(value)}"
+        case "boolean":
+            return f"expected boolean, got &{{{_go_plain(value)}}}"
+    return f"expected any scalar, got &{{{_go_plain(value)}}}"
+
+
+def _go_type(value: Any) -> str:
+    names: dict[type, str] = {
+        bool: "bool",
+        str: "string",
+        int: "int64",
+        float: "float64",
+        dict: "map[string]interface {}",
+        list: "[]interface {}",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _go_syntax(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_text(key)}:{_go_syntax(part)}" for key, part in sorted(value.items()))
+        return f"map[string]interface {{}}{{{inner}}}"
+    if isinstance(value, list):
+        return f"[]interface {{}}{{{', '.join(map(_go_syntax, value))}}}"
+    return "interface {}(nil)" if value is None else _text(value)
+
+
+def _go_plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{_go_plain(part)}' for key, part in sorted(value.items()))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_go_plain, value))}]"
+    return "<nil>" if value is None else value if isinstance(value, str) else _text(value)
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -159,6 +159,18 @@ class Reader:
             ]
         )
 
+    def newest_in(self, resource: str, namespace: str, kind: Kind[Any] | None) -> tuple[tuple[Key, Any], ...]:
+        """Return the keys of a resource in a namespace, writes on their way to disk included, and with a kind the objects.
+
+        Only for what is checked before the next write; never show it to anybody.
+        """
+        return tuple(
+            [
+                (record.key, None if kind is None else self.decode(kind, record))
+                for record in self._store.latest_in(resource, namespace)
+            ]
+        )
+
     def _candidates(
         self, kind: Kind[Any], namespace: str | None, fields: Mapping[str, str]
     ) -> tuple[Record, ...]:

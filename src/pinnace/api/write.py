@@ -87,7 +87,7 @@ class Writer:
             return obj
         built: list[T] = []
         await self._store.create(key, self._build(row, key, obj, built))
-        if self._quotas.is_about(key):
+        if row.kind is not RESOURCE_QUOTA and self._quotas.is_about(key):
             await self._publish_quotas(key.namespace)
         return built[0]
 

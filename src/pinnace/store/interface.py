@@ -210,6 +210,10 @@ class Store(Protocol):
         """
         ...
 
+    def latest_in(self, resource: str, namespace: str) -> tuple[Record, ...]:
+        """Return the newest states of a resource in a namespace, writes on their way to disk included; see `latest`."""
+        ...
+
     def list(
         self,
         resource: str,

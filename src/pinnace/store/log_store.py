@@ -94,6 +94,15 @@ class LogStore(ABC):
     def latest(self, key: Key) -> Record | None:
         return self._newest(key)[0]
 
+    def latest_in(self, resource: str, namespace: str) -> tuple[Record, ...]:
+        newest: dict[Key, Record | None] = {
+            record.key: record for record in self._state.page(resource, namespace, None, None).records
+        }
+        for key, (record, _) in self._pending.items():
+            if key.resource == resource and key.namespace == namespace:
+                newest[key] = record
+        return tuple(record for record in newest.values() if record is not None)
+
     def list(
         self,
         resource: str,

@@ -8,13 +8,16 @@ The table of rows that look across kinds, in Kubernetes' order. What concerns on
 from pinnace.api.admission import (
     default_classes,
     escalation,
+    limit_ranger,
     namespaces,
     priority,
+    runtime_classes,
     service_account,
     tolerations,
 )
 from pinnace.api.admission.attempt import Admission, AdmissionFacts, Attempt, Operation
 from pinnace.api.admission.chain import Chain
+from pinnace.api.admission.quota import row as quota
 
 __all__ = ["CHAIN", "ROWS", "Admission", "AdmissionFacts", "Attempt", "Operation"]
 
@@ -23,12 +26,17 @@ ROWS: tuple[Admission, ...] = (
     namespaces.ROW,
     namespaces.DELETE_ROW,
     escalation.ROW,
+    limit_ranger.POD_ROW,
+    limit_ranger.RESIZE_ROW,
+    limit_ranger.CLAIM_ROW,
     service_account.ROW,
     priority.POD_ROW,
     priority.CLASS_ROW,
     tolerations.ROW,
     default_classes.STORAGE_ROW,
+    runtime_classes.ROW,
     default_classes.INGRESS_ROW,
+    quota.ROW,  # last: what others refuse shall not be counted
 )
 
 CHAIN = Chain(ROWS)

@@ -65,6 +65,7 @@ from pinnace.node.registration import (
 )
 from pinnace.node.specs import DnsFacts
 from pinnace.node.streams import PodStreams
+from pinnace.node.tokens import PodTokens
 from pinnace.node.usage import CgroupUsage
 from pinnace.ownapi.archives import archive_routes
 from pinnace.ownapi.build import build_routes
@@ -178,6 +179,7 @@ class Instance:
             home=settings.home_path,
             node=node,
             dns=dns_facts,
+            tokens=PodTokens(tokens, clock, Chance()),
         )
         engine = Engine(
             api,

@@ -358,16 +358,21 @@ class NodeAgent:
         uid = pod.metadata.uid
         facts = self.book.facts[uid]
         try:
-            await self._machine.prepare_volumes(pod, facts.ip)
+            due_at = await self._machine.prepare_volumes(pod, facts.ip)
         except (PinnaceError, OSError) as error:
             message = error.message if isinstance(error, PinnaceError) else str(error)
             self._event(pod, "Warning", "FailedMount", f"MountVolume.SetUp failed for {message}")
             failures = facts.volumes_problem.failures + 1 if facts.volumes_problem else 1
             problem = Problem("FailedMount", message, self._clock.now(), failures)
-            self.book.change(uid, lambda f: replace(f, volumes_problem=problem))
+            self.book.change(
+                uid, lambda f: replace(f, volumes_ready=False, volumes_due_at=None, volumes_problem=problem)
+            )
             return True
         self.book.change(
-            uid, lambda f: replace(f, volumes_ready=True, volumes_made=True, volumes_problem=None)
+            uid,
+            lambda f: replace(
+                f, volumes_ready=True, volumes_made=True, volumes_problem=None, volumes_due_at=due_at
+            ),
         )
         return True
 

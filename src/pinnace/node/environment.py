@@ -23,6 +23,7 @@ from pinnace.kube.objects.core_v1 import (
     ResourceFieldSelector,
     Secret,
     Service,
+    ServiceAccountTokenProjection,
 )
 from pinnace.kube.quantity import cpu_milli, to_bytes
 
@@ -42,6 +43,7 @@ class Lookups:
     secret: Callable[[str], Secret | None]
     services: tuple[Service, ...] = ()
     kubernetes_service: Service | None = None
+    token: Callable[[ServiceAccountTokenProjection], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class ContainerFacts:
 class PodFacts:
     """One pod.
 
-    `volumes_made` says that its volumes were made once, `volumes_ready` that they hold what their sources hold now.
+    `volumes_made` says that its volumes were made once, `volumes_ready` that they hold what their sources hold now,
+    `volumes_due_at` when that ends: a token in them is to be renewed.
     `drained` says that its address has left the Service rules and its connections have ended (or had their time);
     `stop_began_at` is when the first container of the deleted pod was told to end. `removed` says that nothing of the pod
     is left on this machine, `object_gone` that nothing is left in the API.
@@ -111,6 +112,7 @@ class PodFacts:
     volumes_ready: bool = False
     volumes_made: bool = False
     volumes_problem: Problem | None = None
+    volumes_due_at: float | None = None
     containers: dict[str, ContainerFacts] = field(default_factory=dict)
     seen_at: float = 0.0
     drain_began_at: float | None = None

@@ -40,6 +40,7 @@ from pinnace.node.specs import (
     container_id,
     sandbox_id,
 )
+from pinnace.node.tokens import PodTokens
 from pinnace.node.volumes import VolumePlan, make_sub_path, plan_volume, write_volumes
 from pinnace.sandbox.namespaces import find_mounts_below
 from pinnace.sandbox.sandboxes import Sandboxes
@@ -76,6 +77,7 @@ class HostMachine:
         home: Path,
         node: NodeFacts,
         dns: Callable[[], DnsFacts],
+        tokens: PodTokens | None = None,
     ) -> None:
         self._api = api
         self._sandboxes = sandboxes
@@ -85,6 +87,7 @@ class HostMachine:
         self._home = home / "node"
         self._node = node
         self._dns = dns
+        self._tokens = tokens
         self._volumes: dict[str, dict[str, Path]] = {}
         self._exits = sandboxes.exits()  # before anything is adopted, so that no end is missed
 
@@ -163,7 +166,7 @@ class HostMachine:
             raise
         return sandbox.id, sandbox.ip
 
-    async def prepare_volumes(self, pod: Pod, ip: str) -> None:
+    async def prepare_volumes(self, pod: Pod, ip: str) -> float | None:
         uid = pod.metadata.uid
         plans, failures = self._plan_volumes(pod, ip)
         group = pod.spec.security_context.fs_group if pod.spec.security_context else None
@@ -171,6 +174,7 @@ class HostMachine:
         self._volumes[uid] = {**self._volumes.get(uid, {}), **made}
         if failures:
             raise failures[0]
+        return self._tokens.find_due(uid) if self._tokens is not None else None
 
     def _write_volumes(self, uid: str, plans: tuple[VolumePlan, ...], group: int | None) -> dict[str, Path]:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)  # Secrets lie below
@@ -196,6 +200,8 @@ class HostMachine:
         await self._host_ports.release(uid)
         await self._sandboxes.remove_sandbox(sandbox_id(uid))
         self._volumes.pop(uid, None)
+        if self._tokens is not None:
+            self._tokens.forget(uid)
         await asyncio.to_thread(remove_folder, self._folder(uid))
 
     async def drain(self, pod: Pod, ip: str, timeout_s: float) -> None:
@@ -337,12 +343,13 @@ class HostMachine:
         return self._folder(uid) / "messages" / container_id
 
     def _lookups(self, pod: Pod) -> Lookups:
-        namespace = pod.metadata.namespace
+        namespace, tokens = pod.metadata.namespace, self._tokens
         return Lookups(
             config_map=lambda name: self._api.find(kinds.CONFIG_MAP, namespace, name),
             secret=lambda name: self._api.find(kinds.SECRET, namespace, name),
             services=self._api.list(kinds.SERVICE, namespace),
             kubernetes_service=self._api.find(kinds.SERVICE, "default", "kubernetes"),
+            token=None if tokens is None else lambda projection: tokens.get(pod, projection),
         )
 
 

@@ -394,7 +394,10 @@ def _plan_volumes(facts: PodFacts, now: float) -> tuple[bool, Planned]:
     Volumes that were made once, and can't be brought up to date now, keep nobody from starting.
     """
     if facts.volumes_ready:
-        return True, ([], None)
+        if facts.volumes_due_at is None:
+            return True, ([], None)
+        left_s = facts.volumes_due_at - now
+        return True, ([], left_s) if left_s > 0 else ([PrepareVolumes()], None)
     wait_s = _problem_wait_s(facts.volumes_problem, now)
     if wait_s <= 0:
         return False, ([PrepareVolumes()], None)

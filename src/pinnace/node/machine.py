@@ -77,8 +77,11 @@ class PodMachine(Protocol):
         """Make the pod's sandbox; return its id and address. Raises: HostError; UserError for a port that is taken."""
         ...
 
-    async def prepare_volumes(self, pod: Pod, ip: str) -> None:
-        """Make the pod's volumes, or bring them up to date. Raises: UserError."""
+    async def prepare_volumes(self, pod: Pod, ip: str) -> float | None:
+        """Make the pod's volumes, or bring them up to date; return when they are to be again, in unix seconds.
+
+        Raises: UserError.
+        """
         ...
 
     async def start_container(

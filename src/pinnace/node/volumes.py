@@ -25,6 +25,7 @@ from pinnace.kube.objects.core_v1 import (
     KeyToPath,
     Pod,
     Secret,
+    ServiceAccountTokenProjection,
     Volume,
 )
 from pinnace.kube.quantity import to_bytes
@@ -36,11 +37,12 @@ _LINK = "..data"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a volume; `path` is relative to the volume's root."""
+    """One file of a volume; `path` is relative to the volume's root, `owner` the user that it belongs to, if not root."""
 
     path: str
     data: bytes
     mode: int = DEFAULT_FILE_MODE
+    owner: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,12 @@ def _plan_volume(volume: Volume, pod: Pod, pod_ip: str, node: NodeFacts, lookups
                 )
             if part.downward_api is not None:
                 files += _downward_files(part.downward_api.items, mode, pod, pod_ip, node)
-            if not any((part.config_map, part.secret, part.downward_api)):
+            if part.service_account_token is not None:
+                files.append(_token_file(part.service_account_token, mode, pod, lookups))
+            if not any((part.config_map, part.secret, part.downward_api, part.service_account_token)):
                 raise UserError(
                     "a projected source has a type that is not supported",
-                    hint="supported: configMap, secret, downwardAPI",
+                    hint="supported: configMap, secret, downwardAPI, serviceAccountToken",
                 )
         return Files(volume.name, tuple(files))
     raise UserError(
@@ -196,6 +200,32 @@ def _downward_files(
             )
         files.append(File(item.path, text.encode(), mode if item.mode is None else item.mode))
     return tuple(files)
+
+
+def _token_file(projection: ServiceAccountTokenProjection, mode: int, pod: Pod, lookups: Lookups) -> File:
+    """Return the file of a token: nobody else's where the pod says who its user or group is.
+
+    Source: Kubernetes v1.36, pkg/volume/projected/projected.go, collectData.
+    """
+    if lookups.token is None:
+        raise UserError("nobody here issues tokens of service accounts")
+    user = find_only_user(pod)
+    security = pod.spec.security_context
+    private = user is not None or (security is not None and security.fs_group is not None)
+    return File(projection.path, lookups.token(projection), 0o600 if private else mode, user)
+
+
+def find_only_user(pod: Pod) -> int | None:
+    """Return the user that all containers of a pod run as by its own word, None if there are several or it doesn't say.
+
+    Source: Kubernetes v1.36, pkg/volume/util, FsUserFrom.
+    """
+    shared = pod.spec.security_context.run_as_user if pod.spec.security_context is not None else None
+    users = set()
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        own = container.security_context.run_as_user if container.security_context is not None else None
+        users.add(shared if own is None else own)
+    return users.pop() if len(users) == 1 else None
 
 
 def write_volumes(root: Path, plans: tuple[VolumePlan, ...], *, group: int | None = None) -> dict[str, Path]:
@@ -267,8 +297,9 @@ def _write_files(place: Path, files: tuple[File, ...], group: int | None) -> Non
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.data)
         target.chmod(file.mode | (0o440 if group is not None else 0))
-        if group is not None:
-            os.chown(target, -1, group)
+        if group is not None or file.owner is not None:
+            owner = -1 if file.owner is None else file.owner
+            os.chown(target, owner, -1 if group is None else group)
     fresh.chmod(0o755)
     new_link = place / "..data_tmp"
     new_link.unlink(missing_ok=True)

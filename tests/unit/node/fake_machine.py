@@ -20,6 +20,7 @@ class FakeMachine:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.log: list[str] = []
+        self.volumes_due_at: float | None = None
         self.missing_images: set[str] = set()
         self.pull_error = "no such image"
         self.pull_s = 0.0
@@ -49,10 +50,11 @@ class FakeMachine:
         self.log.append("sandbox")
         return sandbox_id(pod.metadata.uid), "10.0.0.2"
 
-    async def prepare_volumes(self, pod: Pod, ip: str) -> None:
+    async def prepare_volumes(self, pod: Pod, ip: str) -> float | None:
         self.log.append("volumes")
         if self.broken_volumes:
             raise UserError(self.broken_volumes)
+        return self.volumes_due_at
 
     def find(self, container: Container) -> PodImage | None:
         if container.image in self.missing_images:

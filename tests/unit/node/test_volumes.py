@@ -7,13 +7,13 @@ import pytest
 
 from pinnace.base.errors import HostError, UserError
 from pinnace.kube.objects.core_v1 import (
+    ClusterTrustBundleProjection,
     ConfigMap,
     ConfigMapVolumeSource,
     EmptyDirVolumeSource,
     HostPathVolumeSource,
     KeyToPath,
     ProjectedVolumeSource,
-    ServiceAccountTokenProjection,
     Volume,
     VolumeProjection,
 )
@@ -135,9 +135,9 @@ def test_every_error_names_its_volume_in_the_kubelets_words(tmp_path: Path) -> N
 
 
 def test_a_projected_source_that_is_not_supported_is_refused_rather_than_left_out() -> None:
-    token = VolumeProjection(service_account_token=ServiceAccountTokenProjection(path="token"))
+    bundle = VolumeProjection(cluster_trust_bundle=ClusterTrustBundleProjection(path="ca.pem"))
     with pytest.raises(UserError, match="a projected source has a type that is not supported"):
-        plan(Volume(name="v", projected=ProjectedVolumeSource(sources=(token,))))
+        plan(Volume(name="v", projected=ProjectedVolumeSource(sources=(bundle,))))
 
 
 def test_a_pods_files_are_removed_and_what_cannot_be_is_told(tmp_path: Path) -> None:

@@ -76,9 +76,13 @@ _SCALARS: Final[Mapping[Form, Scalar]] = {
     Form.QUANTITY: QUANTITY,
     Form.INT_OR_STRING: _UNTYPED,
 }
-# Keys of list items that are filled in when they are missing. Source: Kubernetes v1.37, OpenAPI, the defaults of
-# ContainerPort.protocol and ServicePort.protocol; keys of all other lists are required.
-_KEY_DEFAULTS: Final = {"protocol": "TCP"}
+# Keys of list items that are filled in when they are missing, by the items' struct; required ones are "" or 0 else.
+# Source: Kubernetes v1.37, the defaults in its OpenAPI definitions
+_KEY_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "core_v1.ContainerPort": {"protocol": "TCP"},
+    "core_v1.LocalObjectReference": {"name": ""},
+    "core_v1.ServicePort": {"protocol": "TCP"},
+}
 
 _roots: WeakKeyDictionary[Kind[Any], Record] = WeakKeyDictionary()
 
@@ -136,21 +140,25 @@ def _compile_list(row: FieldSchema, item: Type) -> Sequence:
     if row.topology == SET:
         return Sequence(item, SET)
     if row.topology == MAP:
-        return Sequence(item, MAP, row.keys, _defaults_of(row))
+        return Sequence(item, MAP, row.keys, _defaults_of(row.keys, row, item))
     if not row.topology and "merge" in row.strategies:
         # Lists that say nothing of their own merge as strategic merge patch does.
-        return Sequence(item, MAP, (row.merge_key,)) if row.merge_key else Sequence(item, SET)
+        keys = (row.merge_key,)
+        return (
+            Sequence(item, MAP, keys, _defaults_of(keys, row, item)) if row.merge_key else Sequence(item, SET)
+        )
     return Sequence(item)
 
 
-def _defaults_of(row: FieldSchema) -> Mapping[str, Any]:
+def _defaults_of(keys: tuple[str, ...], row: FieldSchema, item: Type) -> Mapping[str, Any]:
+    """Return what stands for keys that an item lacks: their default, or the zero value of required ones."""
     schema = row.shape.item.schema if row.shape.item is not None else None
-    if schema is None:
+    if schema is None or not isinstance(item, Record):
         return {}
-    given = {key: schema.fields[key].default for key in row.keys if key in schema.fields}
-    return {key: default for key, default in given.items() if default is not None} or {
-        key: default for key, default in _KEY_DEFAULTS.items() if key in row.keys and key in schema.fields
-    }
+    own = {key: schema.fields[key].default for key in keys if key in schema.fields}
+    given = {key: default for key, default in own.items() if default is not None}
+    required = {key: item.zero[key] for key in keys if key in item.zero}
+    return {**required, **_KEY_DEFAULTS.get(schema.name, {}), **given}
 
 
 def _find_zero(struct: type[Any]) -> dict[str, Any]:

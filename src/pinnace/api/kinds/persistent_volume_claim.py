@@ -2,18 +2,12 @@
 
 from msgspec.structs import replace
 
+from pinnace.api.defaults.claims import default_claim
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.strategy import Strategy, with_meta
-from pinnace.api.validation.names import check_subdomain
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.quotas import validate_amount
-from pinnace.api.validation.selectors import validate_label_selector
-from pinnace.api.validation.volume_claims import (
-    PROTECTS_CLAIM,
-    VOLUME_MODES,
-    validate_access_modes,
-    validate_positive,
-)
+from pinnace.api.validation.volume_claims import PROTECTS_CLAIM, validate_claim_spec
 from pinnace.kube.kinds import PERSISTENT_VOLUME_CLAIM
 from pinnace.kube.objects.core_v1 import (
     PersistentVolumeClaim,
@@ -25,24 +19,6 @@ from pinnace.kube.quantity import Quantity, QuantityError, QuantityLike, parse_q
 STORAGE = "storage"
 _FIXED = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 _REQUESTED = "spec.resources.requests.storage"
-
-
-def _default(claim: PersistentVolumeClaim) -> PersistentVolumeClaim:
-    return replace(
-        claim,
-        spec=default_claim_spec(claim.spec),
-        status=replace(claim.status, phase=claim.status.phase or "Pending"),
-    )
-
-
-def default_claim_spec(spec: PersistentVolumeClaimSpec) -> PersistentVolumeClaimSpec:
-    """Return a claim's spec with its mode, its data source in both places, and canonical amounts."""
-    resources = replace(
-        spec.resources,
-        requests=canonical_quantities(spec.resources.requests),
-        limits=canonical_quantities(spec.resources.limits),
-    )
-    return replace(spec, volume_mode=spec.volume_mode or "Filesystem", resources=resources)
 
 
 def _prepare_create(claim: PersistentVolumeClaim) -> PersistentVolumeClaim:
@@ -64,52 +40,6 @@ def _prepare_status(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> P
 
 def _validate(claim: PersistentVolumeClaim, problems: Problems) -> None:
     validate_claim_spec(claim.spec, "spec", problems)
-
-
-def validate_claim_spec(spec: PersistentVolumeClaimSpec, path: str, problems: Problems) -> None:
-    """Check what is claimed; also of a StatefulSet's templates and of generic ephemeral volumes."""
-    if not spec.access_modes:
-        problems.required(f"{path}.accessModes", "at least 1 access mode is required")
-    if spec.selector is not None:
-        validate_label_selector(spec.selector, f"{path}.selector", problems)
-    validate_access_modes(spec.access_modes, path, problems)
-    if STORAGE not in spec.resources.requests:
-        problems.required(f"{path}.resources[storage]")
-    else:
-        validate_positive(spec.resources.requests[STORAGE], f"{path}.resources[storage]", problems)
-    if spec.storage_class_name:
-        problems.each(
-            f"{path}.storageClassName", spec.storage_class_name, check_subdomain(spec.storage_class_name)
-        )
-    problems.one_of(f"{path}.volumeMode", spec.volume_mode, VOLUME_MODES)
-    _validate_sources(spec, path, problems)
-    if spec.volume_attributes_class_name:
-        name = spec.volume_attributes_class_name
-        problems.each(f"{path}.volumeAttributesClassName", name, check_subdomain(name))
-
-
-def _validate_sources(spec: PersistentVolumeClaimSpec, path: str, problems: Problems) -> None:
-    for source, name in ((spec.data_source, "dataSource"), (spec.data_source_ref, "dataSourceRef")):
-        if source is None:
-            continue
-        where = f"{path}.{name}"
-        if not source.name:
-            problems.required(f"{where}.name")
-        if not source.kind:
-            problems.required(f"{where}.kind")
-        if not source.api_group and source.kind != "PersistentVolumeClaim":
-            problems.invalid(
-                where, source.kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
-            )
-    source, reference = spec.data_source, spec.data_source_ref
-    if source is not None and reference is not None:
-        same = (source.api_group, source.kind, source.name) == (
-            reference.api_group,
-            reference.kind,
-            reference.name,
-        )
-        if not same:
-            problems.invalid(path, f"{path}.dataSource", "must match dataSourceRef")
 
 
 def _validate_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim, problems: Problems) -> None:
@@ -151,7 +81,7 @@ def _validate_status(new: PersistentVolumeClaim, old: PersistentVolumeClaim, pro
 
 STRATEGY = Strategy(
     kind=PERSISTENT_VOLUME_CLAIM,
-    default=_default,
+    default=default_claim,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     prepare_status=_prepare_status,

@@ -20,13 +20,14 @@ import msgspec
 from pinnace.kube import openapi_paths
 from pinnace.kube.kind_table import BUILT_IN, KindTable
 from pinnace.kube.kinds import Kind
+from pinnace.kube.openapi_words import describe_schemas
 from pinnace.kube.schema import Form, Shape, schema_of
 from pinnace.kube.structural.openapi import component_name, component_schemas, fingerprint
 
 JsonObject = dict[str, Any]
 
 _DATA = resources.files("pinnace.kube") / "openapi.json.gz"
-_SOURCES = ("openapi.json.gz", "openapi.py", "openapi_paths.py", "kinds.py")
+_SOURCES = ("openapi.json.gz", "openapi.py", "openapi_paths.py", "openapi_words.py", "kinds.py")
 _SCHEMAS = "#/components/schemas/"
 # Groups whose definitions are not published; their schemas follow from our structs.
 _OWN_PREFIXES = {
@@ -48,8 +49,10 @@ def openapi_v3_index(kinds: KindTable = BUILT_IN) -> bytes:
 def openapi_v3_hash() -> str:
     """Return what documents are known by to clients that cache them; it follows from all that they are made from."""
     digest = hashlib.sha256()
-    for name in _SOURCES:
-        digest.update((resources.files("pinnace.kube") / name).read_bytes())
+    folder = resources.files("pinnace.kube")
+    sentences = (file for file in (folder / "descriptions").iterdir() if file.name.endswith(".txt"))
+    for file in (*(folder / name for name in _SOURCES), *sorted(sentences, key=lambda file: file.name)):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:32].upper()
 
 
@@ -121,8 +124,13 @@ def _build(rows: Sequence[Kind[Any]], published: JsonObject) -> JsonObject:
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": published["version"]},
         "paths": paths,
-        "components": {"schemas": _closure(paths, schemas)},
+        "components": {"schemas": describe_schemas(_closure(paths, schemas), _modules(published))},
     }
+
+
+def _modules(published: JsonObject) -> dict[str, str]:
+    """Return how schemas' names begin -> the module of our structs."""
+    return {prefix: module for module, prefix in (published["modules"] | _OWN_PREFIXES).items()}
 
 
 def _name_of(kind: Kind[Any], published: JsonObject) -> str:

@@ -63,11 +63,15 @@ def test_a_patch_operation_says_what_kubectl_apply_insists_on() -> None:
     assert "application/strategic-merge-patch+json" in patch["requestBody"]["content"]
 
 
+def _undescribed(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key != "description"}
+
+
 def test_schemas_carry_types_merge_keys_and_formats() -> None:
     schemas = document("", "v1")["components"]["schemas"]
     spec = schemas["io.k8s.api.core.v1.PodSpec"]
     assert spec["required"] == ["containers"]
-    assert spec["properties"]["containers"] == {
+    assert _undescribed(spec["properties"]["containers"]) == {
         "type": "array",
         "items": {"allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"}]},
         "x-kubernetes-list-map-keys": ["name"],
@@ -75,7 +79,8 @@ def test_schemas_carry_types_merge_keys_and_formats() -> None:
         "x-kubernetes-patch-merge-key": "name",
         "x-kubernetes-patch-strategy": "merge",
     }
-    assert spec["properties"]["activeDeadlineSeconds"] == {"type": "integer", "format": "int64"}
+    seconds = _undescribed(spec["properties"]["activeDeadlineSeconds"])
+    assert seconds == {"type": "integer", "format": "int64"}
     gvk = schemas["io.k8s.api.core.v1.Pod"]["x-kubernetes-group-version-kind"]
     assert gvk == [{"group": "", "version": "v1", "kind": "Pod"}]
 
@@ -96,7 +101,7 @@ def test_bodies_of_subresources_are_of_their_own_kind() -> None:
 def test_kinds_without_a_published_schema_have_one_that_follows_from_their_struct() -> None:
     schemas = document("metrics.k8s.io", "v1beta1")["components"]["schemas"]
     pod = schemas["io.k8s.metrics.pkg.apis.metrics.v1beta1.PodMetrics"]["properties"]
-    assert pod["timestamp"] == {"type": "string"}
+    assert pod["timestamp"] == {"type": "string", "description": "When it was measured."}
     assert pod["containers"]["items"]["allOf"] == [
         {"$ref": "#/components/schemas/io.k8s.metrics.pkg.apis.metrics.v1beta1.ContainerMetrics"}
     ]

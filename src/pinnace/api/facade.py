@@ -17,7 +17,9 @@ from pinnace.api.allocation import Addresses
 from pinnace.api.apply.tracking import Author
 from pinnace.api.bindings import bind_pod
 from pinnace.api.context import SYSTEM, Context
+from pinnace.api.custom.definitions import Definitions
 from pinnace.api.deletion import DeleteWish
+from pinnace.api.eviction import Evictor
 from pinnace.api.kinds.service_addresses import claim_of
 from pinnace.api.patches import Patch, PatchType, patch_document
 from pinnace.api.prepare import Part, World, admit_connect, part_of
@@ -34,7 +36,8 @@ from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
 from pinnace.kube.kind_table import KindTable
-from pinnace.kube.kinds import EVENT, NAMESPACE, POD, RESOURCE_QUOTA, SCALE, SERVICE, Kind
+from pinnace.kube.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, NAMESPACE, POD, RESOURCE_QUOTA, SCALE, SERVICE, Kind
+from pinnace.kube.objects.apiextensions_v1 import CustomResourceDefinition
 from pinnace.kube.objects.autoscaling_v1 import Scale
 from pinnace.kube.objects.core_v1 import Event, Namespace, Pod
 from pinnace.store.interface import Key, Listing, Record, Revision, Store
@@ -70,9 +73,18 @@ class Api:
         self._world = World(self._reader, clock, chance, quotas=Ledger(self._reader), access=self.access)
         self._writer = Writer(store, self._reader, self._world, self._addresses)
         self._recorder = Recorder(self._reader, self._writer, clock)
+        self._evictor = Evictor(self._reader, self._writer, clock)
         for quota in self._reader.list(RESOURCE_QUOTA, None, None, None):
             meta = quota.metadata
             self._world.quotas.note(key_of(RESOURCE_QUOTA, meta.namespace, meta.name), quota)
+        self._definitions = Definitions(
+            self.kinds,
+            lambda: self._reader.list(CUSTOM_RESOURCE_DEFINITION, None, None, None),
+            self._change_definition,
+            self._reader.cache.forget_resource,
+            clock.now,
+        )
+        self._definitions.follow()
         for service in self._reader.list(SERVICE, None, None, None):
             key = key_of(SERVICE, service.metadata.namespace, service.metadata.name)
             self._addresses.settle(key, claim_of(service))
@@ -158,11 +170,34 @@ class Api:
 
         Raises: ApiError AlreadyExists, Invalid, NotFound (its namespace), Forbidden, BadRequest.
         """
-        kind = self.kinds.kind_of(obj)
+        kind = self._kind_of(obj)
         stored = written_kind(kind)
         author = None if kind is stored else Author(kind)
         created = await self._writer.create(stored, convert(obj, stored), namespace, context, author)
+        await self._after(kind)
         return convert(created, kind)
+
+    def _kind_of(self, obj: T) -> Kind[T]:
+        try:
+            return self.kinds.kind_of(obj)
+        except KeyError:
+            why = "the server could not find the requested resource"
+            raise ApiError(Reason.NOT_FOUND, why) from None
+
+    async def _after(self, kind: Kind[Any]) -> None:
+        """Put a definition that was written in force before its writer goes on."""
+        if kind is CUSTOM_RESOURCE_DEFINITION:
+            await self._definitions.settle()
+
+    async def _change_definition(
+        self, name: str, fn: Callable[[CustomResourceDefinition], CustomResourceDefinition]
+    ) -> None:
+        key = key_of(CUSTOM_RESOURCE_DEFINITION, "", name)
+        await self._writer.change(CUSTOM_RESOURCE_DEFINITION, key, fn, Part.STATUS, SYSTEM)
+
+    async def settle_definitions(self) -> None:
+        """Give every CustomResourceDefinition the status that it should have; the controller of definitions calls it."""
+        await self._definitions.settle()
 
     async def update(self, obj: T, *, namespace: str | None = None, context: Context = SYSTEM) -> T:
         """Replace the object except its status; without a resourceVersion, whatever is there is replaced.
@@ -175,15 +210,23 @@ class Api:
         """Replace the object's status and nothing else. Raises: as `update`."""
         return await self._update(obj, namespace, Part.STATUS, context)
 
+    async def update_part(
+        self, obj: T, subresource: str, *, namespace: str | None = None, context: Context = SYSTEM
+    ) -> T:
+        """Replace the part of the object that a subresource of its kind names. Raises: as `update`, MethodNotAllowed."""
+        return await self._update(obj, namespace, part_of(subresource), context)
+
     async def finalize(self, obj: Namespace, *, context: Context = SYSTEM) -> Namespace:
         """Replace `spec.finalizers` of a Namespace; one that is terminating and has none left goes."""
         return await self._writer.update(NAMESPACE, obj, None, Part.FINALIZE, context)
 
     async def _update(self, obj: T, namespace: str | None, part: Part, context: Context) -> T:
-        kind = self.kinds.kind_of(obj)
+        kind = self._kind_of(obj)
         stored = written_kind(kind)
         if kind is stored:
-            return await self._writer.update(kind, obj, namespace, part, context)
+            updated = await self._writer.update(kind, obj, namespace, part, context)
+            await self._after(kind)
+            return updated
         meta = meta_of(obj)
         found = self._reader.find(stored, namespace or meta.namespace, meta.name)
         whole = convert(obj, stored) if found is None else merge_stored(obj, found)
@@ -205,9 +248,10 @@ class Api:
         Shape: `subresource` is "", "status" or "finalize"; for "scale" call `patch_scale`.
         Raises: ApiError NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType.
         """
-        return await self._writer.patch(
-            kind, key_of(kind, namespace, name), patch, part_of(subresource), context
-        )
+        key = key_of(kind, namespace, name)
+        patched = await self._writer.patch(kind, key, patch, part_of(subresource), context)
+        await self._after(kind)
+        return patched
 
     async def change(
         self,
@@ -227,7 +271,9 @@ class Api:
         key, part = key_of(kind, namespace, name), part_of(subresource)
         stored = written_kind(kind)
         if kind is stored:
-            return await self._writer.change(kind, key, fn, part, context)
+            after = await self._writer.change(kind, key, fn, part, context)
+            await self._after(kind)
+            return after
 
         def changed(old: Any) -> Any:
             return merge_stored(fn(convert(old, kind)), old)
@@ -257,6 +303,7 @@ class Api:
         )
         key = key_of(kind, namespace, name)
         obj, gone = await self._writer.delete(written_kind(kind), key, wish, context)
+        await self._after(kind)
         return Deletion(convert(obj, kind), gone)
 
     async def delete_collection(
@@ -311,10 +358,18 @@ class Api:
         *,
         grace_s: int | None = None,
         uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: str | None = None,
         context: Context = SYSTEM,
     ) -> Deletion[Pod]:
-        """Delete a pod on behalf of somebody who drains its node."""
-        return await self.delete(POD, namespace, pod_name, grace_s=grace_s, uid=uid, context=context)
+        """Delete a pod on behalf of somebody who drains its node, if its disruption budget allows it.
+
+        Raises: ApiError NotFound, Conflict, TooManyRequests (the budget), InternalError (several budgets).
+        """
+        wish = DeleteWish(
+            grace_s=grace_s, uid=uid, resource_version=resource_version, propagation=propagation
+        )
+        return Deletion(*await self._evictor.evict(namespace, pod_name, wish, context))
 
     def on_quota_change(self, listener: Callable[[str, str], None]) -> None:
         """Call `listener(namespace, name)` whenever what is used of a ResourceQuota changes."""

@@ -1,4 +1,4 @@
-"""Makes the objects that every cluster has from the start: four namespaces, and the Service `kubernetes` with its endpoints.
+"""Makes what every cluster has from the start: namespaces, priority classes, the Service `kubernetes` with its endpoints.
 
 Called by the daemon and the simulator before the controllers start. Idempotent; what a person added to these objects stays.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pinnace.api.admission.priority import SYSTEM_CLASSES
 from pinnace.api.facade import Api
 from pinnace.base.errors import ApiError, Reason
 from pinnace.controllers.endpoints.facts import SERVICE_NAME
@@ -25,6 +26,7 @@ from pinnace.kube.objects.core_v1 import (
 from pinnace.kube.objects.discovery_v1 import Endpoint, EndpointConditions, EndpointSlice
 from pinnace.kube.objects.discovery_v1 import EndpointPort as SlicePort
 from pinnace.kube.objects.meta_v1 import ObjectMeta
+from pinnace.kube.objects.scheduling_v1 import PriorityClass
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 HTTPS = "https"
@@ -42,10 +44,27 @@ async def ensure_cluster_objects(
     """
     for name in NAMESPACES:
         await _ensure(api, Namespace(metadata=ObjectMeta(name=name)))
+    for name, value in SYSTEM_CLASSES.items():
+        await _ensure(api, _priority_class(name, value))
     first = str(next(ipaddress.ip_network(api.settings.service_range).hosts()))
     await _ensure(api, _service(first, api_port))
     await _point(api, _endpoints(api_addresses, api_port))
     await _point(api, _slice(api_addresses, api_port))
+
+
+def _priority_class(name: str, value: int) -> PriorityClass:
+    # Source: Kubernetes v1.36, pkg/apis/scheduling/v1/helpers.go, SystemPriorityClasses.
+    what = {
+        "system-node-critical": "Used for system critical pods that must not be moved from their current node.",
+        "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved"
+        " to another node if necessary.",
+    }
+    return PriorityClass(
+        metadata=ObjectMeta(name=name),
+        value=value,
+        preemption_policy="PreemptLowerPriority",
+        description=what[name],
+    )
 
 
 def _service(address: str, port: int) -> Service:

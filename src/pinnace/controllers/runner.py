@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.clock import Clock
@@ -69,6 +69,15 @@ class Controller(Protocol):
 
     async def reconcile(self, key: Any) -> Requeue | None:
         """Read the world anew and bring what `key` names one step nearer to what it should be."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A controller that hears of more than changes of objects."""
+
+    def listen(self, enqueue: Callable[[Any], None]) -> None:
+        """Call `enqueue(key)` from now on for whatever has to be reconciled."""
         ...
 
 
@@ -133,6 +142,8 @@ class ControllerRunner:
         self._follow_kinds()
         self._unlisten = self._api.kinds.on_change(self._follow_kinds)
         for running in self._running:
+            if isinstance(running.controller, Listener):
+                running.controller.listen(running.queue.add)
             for number in range(self._workers):
                 self._tasks.spawn(self._work(running), f"{running.controller.name}-{number}")
 

@@ -10,6 +10,7 @@ from pinnace.base.clock import Clock
 from pinnace.controllers.access.account_tokens import AccountTokensController
 from pinnace.controllers.access.aggregation import ClusterRoleAggregationController
 from pinnace.controllers.deployment.controller import DeploymentController
+from pinnace.controllers.disruption.controller import DisruptionController
 from pinnace.controllers.endpoints.controller import EndpointsController
 from pinnace.controllers.events import EventExpiryController
 from pinnace.controllers.garbage.controller import GarbageController
@@ -18,6 +19,11 @@ from pinnace.controllers.namespace.contents import NamespaceContentsController
 from pinnace.controllers.namespace.controller import NamespaceController
 from pinnace.controllers.nodes.health import NodeHealthController
 from pinnace.controllers.nodes.podgc import PodGarbageController
+from pinnace.controllers.protection.controller import (
+    ClaimProtectionController,
+    VolumeProtectionController,
+)
+from pinnace.controllers.quota.controller import QuotaController
 from pinnace.controllers.replicaset.controller import ReplicaSetController
 from pinnace.controllers.runner import Controller
 
@@ -40,6 +46,10 @@ def build_controllers(
         PodGarbageController(api, clock),
         NodeHealthController(api, clock),
         EventExpiryController(api),
+        DisruptionController(api, clock),
+        QuotaController(api, clock),
+        ClaimProtectionController(api),
+        VolumeProtectionController(api),
         ClusterRoleAggregationController(api),
         *((AccountTokensController(api, tokens, ca_text),) if tokens is not None else ()),
     )

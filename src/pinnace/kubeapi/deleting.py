@@ -115,7 +115,11 @@ async def _delete_one(call: Call, record: Record, wishes: Wishes) -> None:
 async def read_wishes(call: Call) -> Wishes:
     """Return how to delete, from the body or else from the query. Raises: ApiError BadRequest, Invalid."""
     body = await read_document(call.request, call.means.settings.max_body_bytes, _DELETE_OPTIONS)
-    options = _read_body(body) if body.strip() else _read_query(call.query)
+    return check_options(call, _read_body(body) if body.strip() else _read_query(call.query))
+
+
+def check_options(call: Call, options: DeleteOptions) -> Wishes:
+    """Return how to delete; also of an Eviction's options. Raises: ApiError Invalid."""
     problems = Problems()
     policy, orphan = options.propagation_policy, options.orphan_dependents
     if orphan is not None and policy:

@@ -12,13 +12,16 @@ from aiohttp import web
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import kinds
 from pinnace.kube.codec import encode
+from pinnace.kube.objects.meta_v1 import DeleteOptions
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.deleting import check_options
 from pinnace.kubeapi.errors import build_success
 from pinnace.kubeapi.forwarding import serve_port_forward
 from pinnace.kubeapi.logs import serve_log
 from pinnace.kubeapi.negotiation import OBJECT_ONLY, negotiate
 from pinnace.kubeapi.presenting import finish
+from pinnace.kubeapi.proxying.serving import serve_proxy
 from pinnace.kubeapi.reading import serve_get
 from pinnace.kubeapi.reviews import serve_token_request
 from pinnace.kubeapi.sessions import serve_attach, serve_exec
@@ -72,18 +75,21 @@ async def serve_binding(call: Call) -> web.StreamResponse:
 
 
 async def serve_eviction(call: Call) -> web.StreamResponse:
-    """Delete a pod for somebody who drains its node."""
+    """Delete a pod for somebody who drains its node, if its disruption budget allows it."""
     eviction = await read_object(call, kinds.EVICTION)
-    options = eviction.delete_options
-    grace_s = options.grace_period_seconds if options is not None else None
-    before = options.preconditions if options is not None else None
-    uid = before.uid if before is not None else ""
-    if options is not None and options.dry_run:
-        call.dry_run = True
-    await complete(
-        call,
-        call.api.evict(call.namespace, call.name, grace_s=grace_s, uid=uid or None, context=call.context),
+    if eviction.metadata.name != call.name:
+        raise ApiError(Reason.BAD_REQUEST, "name in URL does not match name in Eviction object")
+    wishes = check_options(call, eviction.delete_options or DeleteOptions())
+    write = call.api.evict(
+        call.namespace,
+        call.name,
+        grace_s=wishes.grace_s,
+        uid=wishes.uid or None,
+        resource_version=wishes.resource_version or None,
+        propagation=wishes.propagation or None,
+        context=call.context,
     )
+    await complete(call, write)
     return answer_json({**build_success(), "code": 201}, status=201, warnings=call.warnings)
 
 
@@ -106,4 +112,14 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("attach", "POST"): serve_attach,
     ("portforward", "GET"): serve_port_forward,
     ("portforward", "POST"): serve_port_forward,
+    **{
+        ("proxy", method): serve_proxy
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    },
+    ("ephemeralcontainers", "GET"): serve_get,
+    ("ephemeralcontainers", "PUT"): serve_update,
+    ("ephemeralcontainers", "PATCH"): serve_patch,
+    ("resize", "GET"): serve_get,
+    ("resize", "PUT"): serve_update,
+    ("resize", "PATCH"): serve_patch,
 }

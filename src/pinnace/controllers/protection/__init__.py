@@ -1,0 +1,1 @@
+"""Lets volumes and claims go only when nobody uses them any more."""

@@ -1,0 +1,1 @@
+"""Writes what is used of each quota into its status."""

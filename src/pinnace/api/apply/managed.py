@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Raw
 
-from pinnace.api.apply.sets import Fields, difference, parse, render, union
+from pinnace.api.apply.sets import Fields, difference, intersection, parse, render, union
 from pinnace.kube.objects.meta_v1 import ManagedFieldsEntry
 
 APPLY, UPDATE = "Apply", "Update"
@@ -62,8 +62,9 @@ class Owned:
 
     def less(self, fields: Fields) -> Owned:
         """Return what is left without some fields."""
-        left = difference(self.fields, fields)
-        return self if left == self.fields else replace(self, fields=left, raw=None)
+        if not fields or not intersection(self.fields, fields):
+            return self
+        return replace(self, fields=difference(self.fields, fields), raw=None)
 
 
 Managed = dict[Owner, Owned]

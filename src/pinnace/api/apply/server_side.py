@@ -274,16 +274,9 @@ def note_update(
     terms: Terms, live: Document, new: Document, managed: Managed, me: Owner, now: str
 ) -> Managed:
     """Return the owners after an ordinary write: its author owns what it changed, and nobody else does."""
-    left, change = _take_from_others(terms, live, new, me.api_version, managed, None, force=True)
-    mine = terms.owned_by_part(change.written, me.subresource)
-    mine = difference(mine, NOT_OWNED)
-    if not mine:
-        return left
-    before = left.get(me)
-    fields = mine if before is None else union(mine, before.fields)
-    raw = before.raw if before is not None and before.fields == fields else None
-    left[me] = Owned(fields, me.api_version, now, raw)
-    return cap_updaters(left)
+    left, change = _take_from_others(terms, live, new, me.api_version, managed, me, force=True)
+    mine = difference(terms.owned_by_part(change.written, me.subresource), NOT_OWNED)
+    return cap_updaters(_owning(left, me, mine, change.removed, now))
 
 
 def note_taking(
@@ -291,11 +284,21 @@ def note_taking(
 ) -> Managed:
     """Return the owners after a write of one of our own parts, which owns only what it takes from others."""
     everybody = managed_union(managed)
-    left, change = _take_from_others(terms, live, new, me.api_version, managed, None, force=True)
+    left, change = _take_from_others(terms, live, new, me.api_version, managed, me, force=True)
     taken = intersection(everybody, terms.owned_by_part(change.written, me.subresource))
-    if not taken:
-        return left
-    before = left.get(me)
-    fields = taken if before is None else union(taken, before.fields)
-    left[me] = Owned(fields, me.api_version, now)
-    return cap_updaters(left)
+    return cap_updaters(_owning(left, me, taken, change.removed, now))
+
+
+def _owning(managed: Managed, me: Owner, mine: Fields, removed: Fields, now: str) -> Managed:
+    """Return the owners with one who has just written some fields, and taken others away."""
+    before = managed.get(me)
+    kept = None if before is None else before.less(removed)
+    if not mine:
+        if kept is before or kept is None:
+            return managed
+        return {**managed, me: kept} if kept.fields else {o: owned for o, owned in managed.items() if o != me}
+    if kept is None:
+        return {**managed, me: Owned(mine, me.api_version, now)}
+    if not difference(mine, kept.fields):
+        return {**managed, me: replace(kept, time=now)}
+    return {**managed, me: Owned(union(kept.fields, mine), me.api_version, now)}

@@ -65,14 +65,15 @@ def plan_deletion(row: Strategy[T], obj: T, wish: DeleteWish, now: float) -> Del
     Example: a bound pod with a grace of 30 s is marked with now + 30; a ConfigMap without finalizers is removed.
     """
     meta = meta_of(obj)
-    finalizers = compute_finalizers(meta.finalizers, wish.propagation or default_propagation(row, obj))
+    begun = obj if meta.deletion_timestamp else row.begin_deletion(obj)
+    finalizers = compute_finalizers(meta_of(begun).finalizers, wish.propagation or default_propagation(row, obj))
     grace = row.grace(obj, wish.grace_s) if row.grace is not None else 0
     if meta.deletion_timestamp:
         marked = with_meta(_shorten(obj, meta, grace, now), finalizers=finalizers)
     else:
         changes = {"generation": meta.generation + 1} if meta.generation else {}
         marked = with_meta(
-            row.begin_deletion(obj),
+            begun,
             finalizers=finalizers,
             deletion_timestamp=render_time(now + grace),
             deletion_grace_period_seconds=grace,

@@ -59,3 +59,17 @@ def forbidden(kind: Kind[Any], name: str, why: str, *, causes: tuple[Cause, ...]
 def bad_request(why: str) -> ApiError:
     """The request contradicts itself."""
     return ApiError(Reason.BAD_REQUEST, why)
+
+
+def unconditional(kind: Kind[Any], name: str) -> ApiError:
+    """The kind wants each update to say which state it is about. Source: generic/registry/store.go, Update."""
+    why = "Invalid value: 0x0: must be specified for an update"
+    qualified = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    return ApiError(
+        Reason.INVALID,
+        f'{qualified} "{name}" is invalid: metadata.resourceVersion: {why}',
+        kind=kind.kind,
+        group=kind.group,
+        name=name,
+        causes=(Cause("FieldValueInvalid", why, "metadata.resourceVersion"),),
+    )

@@ -40,11 +40,9 @@ def decode_stored(stored: Kind[Any], record: Record) -> Any:
     return decode_shared(stored, record.value)
 
 
-def keep_written(kind: Kind[Any], key: Key, revision: int, obj: CustomObject) -> CustomObject:
-    """Return a custom object that is about to be stored in the version in which its kind is kept."""
-    stored = stored_kind(kind)
-    note_clean(stored, key, revision)
-    return to_version(stored, obj)
+def note_written(kind: Kind[Any], key: Key, value: bytes) -> None:
+    """Note that a custom object's bytes, about to be stored, can be served as they are."""
+    note_clean(stored_kind(kind), key, value)
 
 
 def render_stored(kind: Kind[Any], record: Record) -> bytes:

@@ -15,13 +15,13 @@ from pinnace.api.allocation import Addresses
 from pinnace.api.apply.tracking import Author, note_writer
 from pinnace.api.context import SYSTEM, Context
 from pinnace.api.deletion import Action, DeleteWish, check_preconditions, is_over, plan_deletion
-from pinnace.api.errors import already_exists, conflict, not_found
+from pinnace.api.errors import already_exists, conflict, not_found, unconditional
 from pinnace.api.kinds import strategy_of
 from pinnace.api.patches import Patch, PatchType, apply_new, patch_object
 from pinnace.api.prepare import Part, World, admit_delete, prepare_create, prepare_update
 from pinnace.api.reads import Reader, header_of, key_of
 from pinnace.api.strategy import Strategy, meta_of, with_meta
-from pinnace.api.versions import convert, keep_written, merge_stored, written_kind
+from pinnace.api.versions import convert, merge_stored, note_written, stored_kind, written_kind
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
 from pinnace.kube.kinds import RESOURCE_QUOTA, Kind
@@ -119,9 +119,11 @@ class Writer:
             stored: Any = with_meta(obj, resource_version=str(revision))
             built.append(stored)
             if row.kind.custom is not None:
-                stored = keep_written(row.kind, key, revision, stored)
+                stored = convert(stored, stored_kind(row.kind))
             self._reader.cache.put(key, revision, stored)
             header, value = header_of(row, key, stored), codec.encode(stored)
+            if row.kind.custom is not None:
+                note_written(row.kind, key, value)
             if self._quotas.is_about(key):
                 self._quotas.note(key, None if gone else built[0])
             return header, value
@@ -202,7 +204,10 @@ class Writer:
     async def _check_revision(self, row: Strategy[Any], key: Key, wanted: str, record: Record) -> None:
         if wanted == str(record.revision):
             return
-        if wanted or not row.unconditional_update:
+        if not wanted and not row.unconditional_update:
+            await self._store.settled(key)
+            raise unconditional(row.kind, key.name)
+        if wanted:
             await self._store.settled(key)
             raise conflict(row.kind, key.name)
 

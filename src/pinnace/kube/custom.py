@@ -6,7 +6,7 @@ selectors, patches. Invariant: frozen, and replaced as a whole when the definiti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,17 +41,20 @@ class ScalePaths:
 
 @dataclass(eq=False)
 class Family:
-    """All versions of one definition. `clean` notes revisions whose stored bytes can be served as they are.
+    """All versions of one definition. `clean` notes the hash of stored bytes that can be served as they are.
 
-    `uid` and `revision` are the definition's; `stored` is the version in which objects are kept, whether it is served or
-    not. Filled in once, by its builder.
+    `uid` and `name` are the definition's; `stored` is the version in which objects are kept, whether it is served or not.
+    `memory` keeps what others derive from the versions. Filled in once, by its builder.
     """
 
     uid: str
     name: str
     rows: dict[str, Kind[Any]] = field(default_factory=dict)
+    served: list[str] = field(default_factory=list)
     clean: dict[Key, int] = field(default_factory=dict)
+    memory: dict[Hashable, Any] = field(default_factory=dict)
     storage_version: str = ""
+    terminating: bool = False
 
     @property
     def stored(self) -> Kind[Any]:

@@ -54,25 +54,25 @@ def decode_custom(stored: Kind[Any], record: Record) -> CustomObject:
     known = obj if writer is None else coerce(writer, obj)
     found = known if written == stored.api_version else to_version(stored, known)
     if found is obj and writer is stored:
-        note_clean(stored, record.header.key, record.revision)
+        note_clean(stored, record.header.key, record.value)
     return found
 
 
-def note_clean(stored: Kind[Any], key: Key, revision: int) -> None:
-    """Note that this revision's bytes are what the present schema makes of them."""
+def note_clean(stored: Kind[Any], key: Key, value: bytes) -> None:
+    """Note that these bytes are what the present schema makes of them."""
     clean = version_of(stored).family.clean
     if len(clean) >= CLEAN_NOTES:
         clean.clear()  # forgetting costs one decoding each
-    clean[key] = revision
+    clean[key] = hash(value)
 
 
 def render_custom(kind: Kind[Any], record: Record) -> bytes:
     """Return a stored record as JSON in a version; the stored bytes as they are wherever that is possible."""
     family = version_of(kind).family
     stored = family.stored
-    if stored is kind and family.clean.get(record.header.key) == record.revision:
+    if stored is kind and family.clean.get(record.header.key) == hash(record.value):
         return record.value
     obj = decode_custom(stored, record)
-    if stored is kind and family.clean.get(record.header.key) == record.revision:
+    if stored is kind and family.clean.get(record.header.key) == hash(record.value):
         return record.value
     return encode_custom(to_version(kind, obj))

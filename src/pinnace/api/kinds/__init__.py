@@ -10,6 +10,7 @@ from pinnace.api.kinds import (
     cluster_role,
     cluster_role_binding,
     config_map,
+    custom_resource_definition,
     controller_revision,
     cron_job,
     daemon_set,
@@ -44,6 +45,7 @@ from pinnace.api.kinds import (
     stateful_set,
     storage_class,
 )
+from pinnace.api.custom.strategies import custom_strategy
 from pinnace.api.strategy import Strategy
 from pinnace.kube.kinds import Kind
 
@@ -53,6 +55,7 @@ ROWS: tuple[Strategy[Any], ...] = (
     cluster_role.STRATEGY,
     cluster_role_binding.STRATEGY,
     config_map.STRATEGY,
+    custom_resource_definition.STRATEGY,
     controller_revision.STRATEGY,
     cron_job.STRATEGY,
     daemon_set.STRATEGY,
@@ -94,4 +97,6 @@ _BY_RESOURCE = {row.kind.resource: row for row in ROWS}
 @cache
 def strategy_of(kind: Kind[T]) -> Strategy[T]:
     """Return the kind's row, a plain one when it has none."""
+    if kind.custom is not None:
+        return custom_strategy(kind)
     return _BY_RESOURCE.get(kind.resource) or Strategy(kind=kind)

@@ -15,6 +15,7 @@ from pinnace.base.errors import ApiError, Cause, Reason
 _TITLES = {
     "FieldValueRequired": "Required value",
     "FieldValueInvalid": "Invalid value",
+    "FieldValueTypeInvalid": "Invalid value",
     "FieldValueNotSupported": "Unsupported value",
     "FieldValueDuplicate": "Duplicate value",
     "FieldValueForbidden": "Forbidden",
@@ -22,6 +23,10 @@ _TITLES = {
     "FieldValueTooMany": "Too many",
     "FieldValueNotFound": "Not found",
 }
+
+# A person reads some; a document of 3 MiB may have a hundred thousand, and none of its values is worth more than a look.
+MOST = 500
+SHOWN_MOST = 2000
 
 
 def render_value(value: Any) -> str:
@@ -38,15 +43,21 @@ def render_value(value: Any) -> str:
 class Problems:
     """A growing list of causes, each with its field's path."""
 
-    __slots__ = ("found",)
+    __slots__ = ("found", "more")
 
     def __init__(self) -> None:
         self.found: list[Cause] = []
+        self.more = False
 
     def __bool__(self) -> bool:
         return bool(self.found)
 
     def _add(self, reason: str, path: str, shown: str, detail: str) -> None:
+        if len(self.found) >= MOST:
+            self.more = True
+            return
+        if len(shown) > SHOWN_MOST:
+            shown = f"{shown[:SHOWN_MOST]}..."
         message = ": ".join(part for part in (_TITLES[reason], shown, detail) if part)
         self.found.append(Cause(reason, message, path))
 
@@ -57,6 +68,10 @@ class Problems:
     def invalid(self, path: str, value: Any, detail: str) -> None:
         """A value breaks a rule."""
         self._add("FieldValueInvalid", path, render_value(value), detail)
+
+    def wrong_type(self, path: str, value: Any, detail: str) -> None:
+        """A value is not of the type or format that its schema wants."""
+        self._add("FieldValueTypeInvalid", path, render_value(value), detail)
 
     def invalid_as_a_whole(self, path: str, detail: str) -> None:
         """A rule is broken that no single value shows."""
@@ -72,9 +87,9 @@ class Problems:
         names = ", ".join(render_value(name) for name in shown)
         self._add("FieldValueNotSupported", path, render_value(value), f"supported values: {names}")
 
-    def duplicate(self, path: str, value: Any) -> None:
+    def duplicate(self, path: str, value: Any, detail: str = "") -> None:
         """A value that must be unique is there twice."""
-        self._add("FieldValueDuplicate", path, render_value(value), "")
+        self._add("FieldValueDuplicate", path, render_value(value), detail)
 
     def forbidden(self, path: str, detail: str) -> None:
         """A value may not be set here."""
@@ -88,9 +103,9 @@ class Problems:
         """A list has more items than allowed."""
         self._add("FieldValueTooMany", path, str(count), f"must have at most {limit} items")
 
-    def not_found(self, path: str, value: Any) -> None:
+    def not_found(self, path: str, value: Any, detail: str = "") -> None:
         """A value refers to something that is not there."""
-        self._add("FieldValueNotFound", path, render_value(value), "")
+        self._add("FieldValueNotFound", path, render_value(value), detail)
 
     def one_of(self, path: str, value: str, supported: Iterable[str], *, required: bool = False) -> None:
         """Check membership of a closed set; an empty value is fine unless `required`."""
@@ -122,6 +137,7 @@ class Problems:
     def to_error(self, kind: str, group: str, name: str) -> ApiError:
         """Return the `Invalid` error that names all of them."""
         unique = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in self.found))
+        unique += ["and more that is not named here"] if self.more else []
         listed = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
         qualified = f"{kind}.{group}" if group else kind
         return ApiError(

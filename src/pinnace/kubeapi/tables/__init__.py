@@ -39,6 +39,7 @@ from pinnace.kubeapi.tables import (
     storage_classes,
 )
 from pinnace.kubeapi.tables.columns import AGE, NAME, Table, render_since
+from pinnace.kubeapi.tables.custom import custom_table
 
 # By the store's resource: all versions of a kind have one table, made from the stored one.
 TABLES: Mapping[str, Table[Any]] = {
@@ -89,4 +90,4 @@ PLAIN: Table[Any] = Table(
 
 def table_of(kind: Kind[Any]) -> Table[Any]:
     """Return the kind's table; one of name and age where it has none of its own."""
-    return TABLES.get(kind.resource, PLAIN)
+    return custom_table(kind) if kind.custom is not None else TABLES.get(kind.resource, PLAIN)

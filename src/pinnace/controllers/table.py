@@ -9,6 +9,7 @@ from pinnace.api.world import Usage
 from pinnace.base.clock import Clock
 from pinnace.controllers.access.account_tokens import AccountTokensController
 from pinnace.controllers.access.aggregation import ClusterRoleAggregationController
+from pinnace.controllers.definitions.controller import DefinitionController
 from pinnace.controllers.deployment.controller import DeploymentController
 from pinnace.controllers.disruption.controller import DisruptionController
 from pinnace.controllers.endpoints.controller import EndpointsController
@@ -46,6 +47,7 @@ def build_controllers(
         PodGarbageController(api, clock),
         NodeHealthController(api, clock),
         EventExpiryController(api),
+        DefinitionController(api, clock),
         DisruptionController(api, clock),
         QuotaController(api, clock),
         ClaimProtectionController(api),

@@ -92,8 +92,8 @@ def find_warnings(crd: CustomResourceDefinition) -> Iterator[str]:
             if given and not _is_known_format(type_, given):
                 yield f'unrecognized format "{given}"'
             items = schema.get("items")
-            is_set = schema.get("x-kubernetes-list-type") == "set" and isinstance(items, dict)
-            if is_set and items.get("type") in ("object", "array"):
+            items = items if isinstance(items, dict) else {}
+            if schema.get("x-kubernetes-list-type") == "set" and items.get("type") in ("object", "array"):
                 sets.add(str(items["type"]))
     for type_ in sorted(sets):
         yield (

@@ -63,7 +63,7 @@ def _render(value: Any, type_: str, now: float) -> Cell:
             return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
         case "number":
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            return value if number else None  # type: ignore[no-any-return]
+            return value if number else None
         case "boolean":
             return value if isinstance(value, bool) else None
         case "date":

@@ -1,0 +1,1 @@
+"""CustomResourceDefinitions: their statuses, and the end of their objects before their own."""

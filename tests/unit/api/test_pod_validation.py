@@ -28,7 +28,7 @@ async def test_all_problems_come_at_once_with_the_whole_message() -> None:
         "character (e.g. 'example.com', regex used for validation is "
         "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'), "
         "spec.containers[0].image: Required value, "
-        'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"]'
+        'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"]'
     )
     assert (caught.value.kind, caught.value.name, caught.value.code) == ("Pod", "Main", 422)
 
@@ -163,7 +163,7 @@ async def test_half_a_gpu_is_refused_in_both_maps() -> None:
             (
                 "spec.dnsConfig",
                 "FieldValueRequired",
-                "Required value: must provide at least one DNS nameserver when `dnsPolicy` is None",
+                "Required value: must provide `dnsConfig` when `dnsPolicy` is None",
             ),
         ),
     ],

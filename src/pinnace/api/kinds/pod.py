@@ -6,9 +6,12 @@ from msgspec.structs import replace
 
 from pinnace.api.defaults.pods import default_pod_spec
 from pinnace.api.defaults.qos import compute_qos_class
+from pinnace.api.kinds.pod_parts import SUBPARTS
 from pinnace.api.memo import Memo, spec_key
 from pinnace.api.strategy import Strategy
-from pinnace.api.validation.pods import validate_pod_spec, validate_pod_update
+from pinnace.api.validation.pod_annotations import validate_pod_annotations
+from pinnace.api.validation.pod_updates import validate_pod_update
+from pinnace.api.validation.pods import validate_pod_spec
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.warnings import find_pod_warnings
 from pinnace.kube.kinds import POD
@@ -57,13 +60,26 @@ def _prepare_status(new: Pod, old: Pod) -> Pod:
 
 
 def _validate(pod: Pod, problems: Problems) -> None:
+    if pod.metadata.annotations:
+        validate_pod_annotations(pod.metadata, pod.spec, "", "metadata.annotations", problems)
     key = spec_key(pod.spec)
     if _VALID.get(key):
         return
     before = len(problems.found)
-    validate_pod_spec(pod.spec, "spec", problems)
-    if len(problems.found) == before:
+    validate_pod_spec(pod.spec, "spec", problems, is_pod=True, pod_name=pod.metadata.name)
+    named = any(volume.ephemeral is not None for volume in pod.spec.volumes)
+    if len(problems.found) == before and not named:  # what is remembered must not depend on the name
         _VALID.put(key, True)
+
+
+def _validate_change(new: Pod, old: Pod | None, problems: Problems) -> None:
+    if old is not None:
+        return
+    if new.spec.ephemeral_containers:
+        problems.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    if new.spec.node_name and new.spec.scheduling_gates:
+        words = "cannot be set until all schedulingGates have been cleared"
+        problems.forbidden("spec.nodeName", words)
 
 
 def _validate_status(new: Pod, old: Pod, problems: Problems) -> None:
@@ -116,10 +132,12 @@ STRATEGY = Strategy(
     prepare_update=_prepare_update,
     prepare_status=_prepare_status,
     validate=_validate,
+    validate_change=_validate_change,
     validate_update=validate_pod_update,
     validate_status=_validate_status,
     index=_index,
     generation=True,
     grace=compute_grace,
     warn=find_pod_warnings,
+    subparts=SUBPARTS,
 )

@@ -4,12 +4,13 @@ from msgspec.structs import replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.strategy import Strategy
+from pinnace.api.validation.metadata import validate_labels
 from pinnace.api.validation.names import check_label_name
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.resources import validate_resources
-from pinnace.api.validation.scheduling import validate_scheduling
+from pinnace.api.validation.scheduling import validate_tolerations
 from pinnace.kube.kinds import RUNTIME_CLASS
-from pinnace.kube.objects.core_v1 import PodSpec, ResourceRequirements, Toleration
+from pinnace.kube.objects.core_v1 import ResourceRequirements, Toleration
 from pinnace.kube.objects.node_v1 import RuntimeClass
 
 
@@ -27,8 +28,8 @@ def _validate(runtime: RuntimeClass, problems: Problems) -> None:
         validate_resources(limits, "overhead.podFixed", problems)
     scheduling = runtime.scheduling
     if scheduling is not None:
-        wanted = PodSpec(node_selector=scheduling.node_selector, tolerations=scheduling.tolerations)
-        validate_scheduling(wanted, "scheduling", problems)
+        validate_labels(scheduling.node_selector, "scheduling.nodeSelector", problems)
+        validate_tolerations(scheduling.tolerations, "scheduling.tolerations", problems)
         _validate_unique(scheduling.tolerations, problems)
 
 

@@ -192,6 +192,17 @@ def check_path_segment(text: str) -> tuple[str, ...]:
     return tuple(f"may not contain '{c}'" for c in ("/", "%") if c in text)
 
 
+_HEADER = "[-A-Za-z0-9]+"
+_HEADER_SENTENCE = _explain(
+    "a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER, "X-Header-Name"
+)
+
+
+def check_header_name(text: str) -> tuple[str, ...]:
+    """The name of an HTTP header."""
+    return () if re.fullmatch(_HEADER, text) else (_HEADER_SENTENCE,)
+
+
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 
 

@@ -1,18 +1,14 @@
 """Checks probes and lifecycle hooks. Pure. Source: Kubernetes v1.36, pkg/apis/core/validation, validateProbe."""
 
-from pinnace.api.validation.names import check_port_name, check_subdomain
+from typing import Any
+
+from pinnace.api.validation.names import check_header_name, check_port_name
 from pinnace.api.validation.problems import Problems
-from pinnace.kube.objects.core_v1 import (
-    ExecAction,
-    GRPCAction,
-    HTTPGetAction,
-    Lifecycle,
-    LifecycleHandler,
-    Probe,
-    TCPSocketAction,
-)
+from pinnace.kube.objects.core_v1 import HTTPGetAction, Lifecycle, LifecycleHandler, PodSpec, Probe
 
 _SCHEMES = ("HTTP", "HTTPS")
+_HANDLERS = (("exec", "exec"), ("http_get", "httpGet"), ("tcp_socket", "tcpSocket"), ("grpc", "grpc"))
+_MORE = "may not specify more than 1 handler type"
 
 
 def validate_port_or_name(port: int | str | None, path: str, problems: Problems) -> None:
@@ -25,7 +21,7 @@ def validate_port_or_name(port: int | str | None, path: str, problems: Problems)
 
 def validate_probe(probe: Probe, path: str, problems: Problems, *, only_success_one: bool) -> None:
     """Check one probe; liveness and start-up probes succeed after exactly one answer."""
-    _validate_action(probe.exec, probe.http_get, probe.tcp_socket, probe.grpc, path, problems)
+    _validate_action(probe, path, problems, grace_s=None)
     for name, value in (
         ("initialDelaySeconds", probe.initial_delay_seconds),
         ("timeoutSeconds", probe.timeout_seconds),
@@ -46,68 +42,81 @@ def validate_probe(probe: Probe, path: str, problems: Problems, *, only_success_
         )
 
 
-def validate_lifecycle(lifecycle: Lifecycle, path: str, problems: Problems) -> None:
-    """Check the two hooks."""
+def validate_lifecycle(lifecycle: Lifecycle, spec: PodSpec, path: str, problems: Problems) -> None:
+    """Check the two hooks, and the signal that ends the container."""
     for name, handler in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
         if handler is not None:
-            _validate_handler(handler, f"{path}.{name}", problems)
-
-
-def _validate_handler(handler: LifecycleHandler, path: str, problems: Problems) -> None:
-    if handler.sleep is not None:
-        if handler.exec or handler.http_get or handler.tcp_socket:
-            problems.forbidden(f"{path}.sleep", "may not specify more than 1 handler type")
-        elif handler.sleep.seconds is None or handler.sleep.seconds < 0:
-            problems.invalid(f"{path}.sleep", handler.sleep.seconds, "must be greater than or equal to 0")
+            _validate_action(
+                handler, f"{path}.{name}", problems, grace_s=spec.termination_grace_period_seconds
+            )
+    signal = lifecycle.stop_signal
+    if not signal:
         return
-    _validate_action(handler.exec, handler.http_get, handler.tcp_socket, None, path, problems)
+    where, system = f"{path}.stopSignal", spec.os.name if spec.os is not None else ""
+    if not system:
+        problems.forbidden(where, "may not be set for containers with empty `spec.os.name`")
+    elif system == "windows" and signal not in ("SIGKILL", "SIGTERM"):
+        problems.not_supported(where, signal, ("SIGKILL", "SIGTERM"))
+    elif signal not in STOP_SIGNALS:
+        problems.not_supported(where, signal, STOP_SIGNALS)
+
+
+# Source: Kubernetes v1.36, pkg/apis/core/types.go, the constants of Signal.
+STOP_SIGNALS = frozenset(
+    f"SIG{name}"
+    for name in (
+        "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM "
+        "TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX "
+        + " ".join(f"RTMIN+{n}" for n in range(1, 16))
+        + " "
+        + " ".join(f"RTMAX-{n}" for n in range(1, 15))
+    ).split()
+)
 
 
 def _validate_action(
-    command: ExecAction | None,
-    http: HTTPGetAction | None,
-    tcp: TCPSocketAction | None,
-    grpc: GRPCAction | None,
-    path: str,
-    problems: Problems,
+    owner: Probe | LifecycleHandler, path: str, problems: Problems, *, grace_s: int | None
 ) -> None:
-    present = [
-        name
-        for name, action in (("exec", command), ("httpGet", http), ("tcpSocket", tcp), ("grpc", grpc))
-        if action
-    ]
-    if not present:
+    """Check that there is exactly one thing to do, and that it can be done."""
+    found = False
+    for attribute, wire in _HANDLERS:
+        action: Any = getattr(owner, attribute, None)
+        if action is None:
+            continue
+        if found:
+            problems.forbidden(f"{path}.{wire}", _MORE)
+        else:
+            found = True
+            _validate_one(wire, action, f"{path}.{wire}", problems)
+    sleep = owner.sleep if isinstance(owner, LifecycleHandler) else None
+    if sleep is not None:
+        if found:
+            problems.forbidden(f"{path}.sleep", _MORE)
+        elif grace_s is not None and not 0 <= (sleep.seconds or 0) <= grace_s:
+            words = f"must be non-negative and less than terminationGracePeriodSeconds ({grace_s})"
+            problems.invalid(f"{path}.sleep", sleep.seconds or 0, words)
+        found = True
+    if not found:
         problems.required(path, "must specify a handler type")
-        return
-    for name in present[1:]:
-        problems.forbidden(f"{path}.{name}", "may not specify more than 1 handler type")
-    first = present[0]
-    if first == "exec" and command is not None and not command.command:
-        problems.required(f"{path}.exec.command")
-    elif first == "httpGet" and http is not None:
-        _validate_http(http, f"{path}.httpGet", problems)
-    elif first == "tcpSocket" and tcp is not None:
-        validate_port_or_name(tcp.port, f"{path}.tcpSocket.port", problems)
-    elif first == "grpc" and grpc is not None:
-        problems.port(f"{path}.grpc.port", grpc.port or 0)
+
+
+def _validate_one(wire: str, action: Any, path: str, problems: Problems) -> None:
+    if wire == "exec":
+        if not action.command:
+            problems.required(f"{path}.command")
+    elif wire == "httpGet":
+        _validate_http(action, path, problems)
+    elif wire == "tcpSocket":
+        validate_port_or_name(action.port, f"{path}.port", problems)
+    else:
+        problems.port(f"{path}.port", action.port or 0)
 
 
 def _validate_http(http: HTTPGetAction, path: str, problems: Problems) -> None:
     if not http.path:
         problems.required(f"{path}.path")
     validate_port_or_name(http.port, f"{path}.port", problems)
-    problems.one_of(f"{path}.scheme", http.scheme, _SCHEMES)
-    for index, header in enumerate(http.http_headers):
-        if not header.name or any(c.isspace() or c in ':()<>@,;\\"/[]?={}' for c in header.name):
-            problems.invalid(
-                f"{path}.httpHeaders[{index}].name",
-                header.name,
-                "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', "
-                "regex used for validation is '[-A-Za-z0-9]+')",
-            )
-    if http.host and not _is_ip(http.host):
-        problems.each(f"{path}.host", http.host, check_subdomain(http.host))
-
-
-def _is_ip(text: str) -> bool:
-    return ":" in text or all(c.isdigit() or c == "." for c in text)
+    if http.scheme not in _SCHEMES:
+        problems.not_supported(f"{path}.scheme", http.scheme, _SCHEMES)
+    for header in http.http_headers:
+        problems.each(f"{path}.httpHeaders", header.name, check_header_name(header.name))

@@ -3,8 +3,12 @@
 Pure. Source: Kubernetes v1.36, pkg/apis/core/validation (ValidateTolerations, validateAffinity, ...).
 """
 
-from pinnace.api.validation.metadata import validate_labels
-from pinnace.api.validation.names import check_label_value, check_qualified_name, check_subdomain
+from pinnace.api.validation.names import (
+    check_label_name,
+    check_label_value,
+    check_qualified_name,
+    check_subdomain,
+)
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.selectors import validate_label_selector
 from pinnace.kube.objects.core_v1 import (
@@ -13,25 +17,25 @@ from pinnace.kube.objects.core_v1 import (
     NodeSelectorRequirement,
     NodeSelectorTerm,
     PodAffinityTerm,
-    PodSpec,
     PreferredSchedulingTerm,
     Toleration,
     TopologySpreadConstraint,
     WeightedPodAffinityTerm,
 )
+from pinnace.kube.objects.meta_v1 import LabelSelector
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_ACTIONS = ("DoNotSchedule", "ScheduleAnyway")
+_INCLUSION = ("Honor", "Ignore")
+_NOT_POSITIVE = "must be greater than zero"
+_NO_SELECTOR = "must not be specified when labelSelector is not set"
 _NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 
 
-def validate_scheduling(spec: PodSpec, path: str, problems: Problems) -> None:
-    """Check everything in a pod's spec that tells the scheduler where to put it."""
-    validate_labels(spec.node_selector, f"{path}.nodeSelector", problems)
-    if spec.affinity is not None:
-        _validate_affinity(spec.affinity, f"{path}.affinity", problems)
-    for index, toleration in enumerate(spec.tolerations):
-        _validate_toleration(toleration, f"{path}.tolerations[{index}]", problems)
-    _validate_spread(spec.topology_spread_constraints, f"{path}.topologySpreadConstraints", problems)
+def validate_tolerations(tolerations: tuple[Toleration, ...], path: str, problems: Problems) -> None:
+    """Check each toleration."""
+    for index, toleration in enumerate(tolerations):
+        _validate_toleration(toleration, f"{path}[{index}]", problems)
 
 
 def _validate_toleration(toleration: Toleration, path: str, problems: Problems) -> None:
@@ -61,7 +65,8 @@ def _validate_toleration(toleration: Toleration, path: str, problems: Problems) 
     problems.one_of(f"{path}.effect", toleration.effect, _EFFECTS)
 
 
-def _validate_affinity(affinity: Affinity, path: str, problems: Problems) -> None:
+def validate_affinity(affinity: Affinity, path: str, problems: Problems) -> None:
+    """Check the affinities to nodes and to other pods."""
     node = affinity.node_affinity
     if node is not None:
         required = node.required_during_scheduling_ignored_during_execution
@@ -112,6 +117,9 @@ def _validate_node_term(term: NodeSelectorTerm, path: str, problems: Problems) -
             )
         if requirement.key != "metadata.name":
             problems.invalid(f"{where}.key", requirement.key, "not a valid field selector key")
+            continue
+        for at, value in enumerate(requirement.values):
+            problems.each(f"{where}.values[{at}]", value, check_subdomain(value))
 
 
 def _validate_node_requirement(requirement: NodeSelectorRequirement, path: str, problems: Problems) -> None:
@@ -161,33 +169,83 @@ def _validate_pod_term(term: PodAffinityTerm, path: str, problems: Problems) -> 
     ):
         if selector is not None:
             validate_label_selector(selector, f"{path}.{name}", problems)
+    for namespace in term.namespaces:
+        problems.each(f"{path}.namespace", namespace, check_label_name(namespace))
+    _validate_term_keys(term, path, problems)
     if not term.topology_key:
         problems.required(f"{path}.topologyKey", "can not be empty")
-    else:
-        problems.each(f"{path}.topologyKey", term.topology_key, check_qualified_name(term.topology_key))
-    for namespace in term.namespaces:
-        problems.each(f"{path}.namespace", namespace, check_subdomain(namespace))
+    problems.each(f"{path}.topologyKey", term.topology_key, check_qualified_name(term.topology_key))
 
 
-def _validate_spread(
-    constraints: tuple[TopologySpreadConstraint, ...], path: str, problems: Problems
-) -> None:
-    seen: set[tuple[str, str]] = set()
+def validate_spread(constraints: tuple[TopologySpreadConstraint, ...], path: str, problems: Problems) -> None:
+    """Check how a pod and its likes are to be spread."""
+    pairs = [(constraint.topology_key, constraint.when_unsatisfiable) for constraint in constraints]
     for index, constraint in enumerate(constraints):
         where = f"{path}[{index}]"
-        if constraint.max_skew is None or constraint.max_skew <= 0:
-            problems.invalid(f"{where}.maxSkew", constraint.max_skew or 0, "must be greater than zero")
+        if (constraint.max_skew or 0) <= 0:
+            problems.invalid(f"{where}.maxSkew", constraint.max_skew or 0, _NOT_POSITIVE)
         if not constraint.topology_key:
             problems.required(f"{where}.topologyKey", "can not be empty")
-        if constraint.when_unsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
-            problems.not_supported(
-                f"{where}.whenUnsatisfiable",
-                constraint.when_unsatisfiable,
-                ("DoNotSchedule", "ScheduleAnyway"),
-            )
-        pair = (constraint.topology_key, constraint.when_unsatisfiable)
-        if pair in seen:
-            problems.duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {pair[1]}}}")
-        seen.add(pair)
+        if constraint.when_unsatisfiable not in _ACTIONS:
+            problems.not_supported(f"{where}.whenUnsatisfiable", constraint.when_unsatisfiable, _ACTIONS)
+        if pairs[index] in pairs[index + 1 :]:
+            shown = f"{{{pairs[index][0]}, {pairs[index][1]}}}"
+            problems.duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", shown)
+        _validate_least(constraint, f"{where}.minDomains", problems)
+        problems.one_of(f"{where}.nodeAffinityPolicy", constraint.node_affinity_policy, _INCLUSION)
+        problems.one_of(f"{where}.nodeTaintsPolicy", constraint.node_taints_policy, _INCLUSION)
+        _validate_spread_keys(constraint, f"{where}.matchLabelKeys", problems)
         if constraint.label_selector is not None:
             validate_label_selector(constraint.label_selector, f"{where}.labelSelector", problems)
+
+
+def _validate_least(constraint: TopologySpreadConstraint, path: str, problems: Problems) -> None:
+    least = constraint.min_domains
+    if least is None:
+        return
+    if least <= 0:
+        problems.invalid(path, least, _NOT_POSITIVE)
+    if constraint.when_unsatisfiable != "DoNotSchedule":
+        words = (
+            "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not " + constraint.when_unsatisfiable
+        )
+        problems.invalid(path, least, words)
+
+
+def _validate_spread_keys(constraint: TopologySpreadConstraint, path: str, problems: Problems) -> None:
+    if not constraint.match_label_keys:
+        return
+    selector = constraint.label_selector
+    if selector is None:
+        problems.forbidden(path, _NO_SELECTOR)
+    used = _keys_of(selector)
+    for index, key in enumerate(constraint.match_label_keys):
+        problems.each(f"{path}[{index}]", key, check_qualified_name(key))
+        if key in used:
+            problems.invalid(f"{path}[{index}]", key, "exists in both matchLabelKeys and labelSelector")
+
+
+def _keys_of(selector: LabelSelector | None) -> set[str]:
+    if selector is None:
+        return set()
+    return {*selector.match_labels, *(one.key for one in selector.match_expressions)}
+
+
+def _validate_term_keys(term: PodAffinityTerm, path: str, problems: Problems) -> None:
+    """Check the keys whose values are taken from the new pod. Source: validateMatchLabelKeysAndMismatchLabelKeys."""
+    for name, keys in (
+        ("matchLabelKeys", term.match_label_keys),
+        ("mismatchLabelKeys", term.mismatch_label_keys),
+    ):
+        if keys and term.label_selector is None:
+            problems.forbidden(f"{path}.{name}", _NO_SELECTOR)
+            continue
+        for index, key in enumerate(keys):
+            problems.each(f"{path}.{name}[{index}]", key, check_qualified_name(key))
+    used = _keys_of(term.label_selector)
+    for index, key in enumerate(term.match_label_keys):
+        if key in used:
+            problems.invalid(f"{path}[{index}]", key, "exists in both matchLabelKeys and labelSelector")
+        if key in term.mismatch_label_keys:
+            words = "exists in both matchLabelKeys and mismatchLabelKeys"
+            problems.invalid(f"{path}.matchLabelKeys[{index}]", key, words)

@@ -39,7 +39,7 @@ class _Document:
         if not pointer.startswith("/"):
             raise _Failed(f"JSON pointer {pointer!r} does not start with a slash")
         *path, last = (token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
-        value = self.root[""]
+        value = self.root.get("")
         for token in path:
             value = _step(value, token, pointer)
         return value, last
@@ -165,7 +165,7 @@ def json_patch(document: Any, operations: Any) -> Any:
         except _Failed as failure:
             cause = Cause("UnexpectedServerResponse", str(failure))
             raise ApiError(Reason.INVALID, f"{_REJECTED}: {failure}", causes=(cause,)) from None
-    return changed.root[""]
+    return changed.root.get("")  # nothing, once the whole was removed
 
 
 def _check(operations: Any) -> None:

@@ -25,6 +25,12 @@ INT64_FIELDS = frozenset(
         "generation",
         "gid",
         "gracePeriodSeconds",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "minItems",
+        "minLength",
+        "minProperties",
         "nodeAllocatableUpdatePeriodSeconds",
         "observedGeneration",
         "remainingItemCount",
@@ -105,6 +111,8 @@ def _find(value: Any, shape: Shape, struct: str, path: str) -> Mismatch | None:
     wrong = not isinstance(value, accepted)
     if wrong or (isinstance(value, bool) and shape.form is not Form.BOOLEAN):
         return Mismatch(struct, path, describe(value), _go_type(shape, path))
+    if shape.form is Form.INTEGER and not _fits(value, path):
+        return Mismatch(struct, path, describe(value), _go_type(shape, path))
     if shape.struct is not None:
         fields, name = schema_of(shape.struct).fields, shape.struct.__name__
         parts = (
@@ -116,6 +124,11 @@ def _find(value: Any, shape: Shape, struct: str, path: str) -> Mismatch | None:
     else:
         return None
     return next((found for s, v, n, p in parts if (found := _find(v, s, n, p))), None)
+
+
+def _fits(number: int, path: str) -> bool:
+    bits = 63 if path.rpartition(".")[2] in INT64_FIELDS else 31
+    return -(1 << bits) <= number < 1 << bits
 
 
 def describe(value: Any) -> str:

@@ -3,8 +3,10 @@
 Invariant: what the write path gets is JSON; what can't be read (CBOR, half a document) is refused in words.
 """
 
+import asyncio
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -14,6 +16,9 @@ from pinnace.kube.manifests import MAX_DEPTH, yaml_to_json
 from pinnace.kubeapi import protobuf
 from pinnace.kubeapi.negotiation import JSON, YAML
 
+T = TypeVar("T")
+
+_LARGE = 128 * 1024  # bytes: some milliseconds of looking through
 _READABLE = (JSON, YAML, protobuf.MEDIA_TYPE)
 
 
@@ -54,11 +59,18 @@ async def read_document(
         raise unsupported(media_type, _READABLE)
     body = await read_body(request, limit)
     if media_type == YAML:
-        return yaml_to_json(body, twice)
+        return await aside(body, yaml_to_json, body, twice)
     if media_type == protobuf.MEDIA_TYPE and body:
-        body = protobuf.protobuf_to_json(kind, body)
-    check_depth(body)
+        body = await aside(body, protobuf.protobuf_to_json, kind, body)
+    await aside(body, check_depth, body)
     return body
+
+
+async def aside(body: bytes, function: Callable[..., T], *arguments: Any) -> T:
+    """Return what a pure function says of a body; where that takes long, others are served meanwhile."""
+    if len(body) < _LARGE:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
 
 
 def check_depth(body: bytes) -> None:

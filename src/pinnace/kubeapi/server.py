@@ -30,6 +30,8 @@ _KEEPALIVE_S = 300.0
 _SHUTDOWN_S = 0.2
 _WRITES_S = 5.0
 _BACKLOG = 512
+# A long command to run, or a selector of many names, stands in the path.
+_LINE_MOST = 256 * 1024
 
 
 class KubeServer:
@@ -62,6 +64,9 @@ class KubeServer:
                 access_log=None,
                 keepalive_timeout=_KEEPALIVE_S,
                 tcp_keepalive=True,
+                max_line_size=_LINE_MOST,
+                max_field_size=_LINE_MOST,
+                auto_decompress=False,  # no client of Kubernetes sends packed bodies, and packed ones know no bound
             ),
             shutdown_timeout=_SHUTDOWN_S,
         )

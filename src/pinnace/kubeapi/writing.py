@@ -13,9 +13,10 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.codec import decode, encode
 from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import yaml_to_json
+from pinnace.kube.ranges import check_operations, check_values
 from pinnace.kube.strict import find_unknown_fields, strict_error
 from pinnace.kubeapi.answers import answer
-from pinnace.kubeapi.bodies import check_depth, media_type_of, read_body, read_document, unsupported
+from pinnace.kubeapi.bodies import aside, check_depth, media_type_of, read_body, read_document, unsupported
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.negotiation import PLAIN, SINGLE_FORMS, negotiate
 from pinnace.kubeapi.presenting import Presenter
@@ -49,6 +50,8 @@ async def serve_update(call: Call) -> web.StreamResponse:
             write = api.update_status(obj, namespace=call.namespace, context=call.context)
         case "finalize":
             write = api.finalize(obj, context=call.context)
+        case "ephemeralcontainers" | "resize" as part:
+            write = api.update_part(obj, part, namespace=call.namespace, context=call.context)
         case _:
             raise method_not_allowed()
     return show(call, await complete(call, write))
@@ -80,10 +83,17 @@ async def read_object(call: Call, kind: Kind[T]) -> T:
     validation = call.options.validation
     twice: list[str] = []
     body = await read_document(call.request, call.means.settings.max_body_bytes, kind, twice)
-    obj = decode(kind, body)
-    if validation != IGNORE:
-        _report_unknown(call, kind, validation, (*twice, *find_unknown_fields(kind, body)))
+    looked: tuple[T, tuple[str, ...]] = await aside(body, _look_through, kind, body, validation)
+    obj, found = looked
+    _report_unknown(call, kind, validation, (*twice, *found))
     return obj
+
+
+def _look_through(kind: Kind[T], body: bytes, validation: str) -> tuple[T, tuple[str, ...]]:
+    obj: T = decode(kind, body)
+    check_values(kind, body)
+    found: tuple[str, ...] = () if validation == IGNORE else find_unknown_fields(kind, body)
+    return obj, found
 
 
 async def read_patch(call: Call, kind: Kind[Any]) -> Patch:
@@ -98,14 +108,19 @@ async def read_patch(call: Call, kind: Kind[Any]) -> Patch:
     body = await read_body(call.request, call.means.settings.max_body_bytes)
     twice: list[str] = []
     if media_type == PatchType.APPLY.value and not _is_json(body):
-        body = yaml_to_json(body, twice)
-    check_depth(body)
+        body = await aside(body, yaml_to_json, body, twice)
+    await aside(body, check_depth, body)
     if media_type == PatchType.JSON.value:
         call.result_validation = validation  # only what comes out of it can be compared with the kind
-    elif validation != IGNORE:
-        found = (*twice, *find_unknown_fields(kind, body))
+        check_operations(body)
+        return Patch(media_type, body)
+    check_values(kind, body)
+    if validation != IGNORE:
+        found = (*twice, *await aside(body, find_unknown_fields, kind, body))
         if media_type == PatchType.APPLY.value:
-            found = tuple(filter(_is_about_doubles, found))  # an apply doesn't take what its kind doesn't know at all
+            found = tuple(
+                filter(_is_about_doubles, found)
+            )  # an apply doesn't take what its kind doesn't know at all
         _report_unknown(call, kind, validation, tuple(sentence for sentence in found if "$" not in sentence))
     return Patch(media_type, body, force=call.query.flag("force"))
 
@@ -129,7 +144,7 @@ def _is_about_doubles(sentence: str) -> bool:
 
 
 def _report_unknown(call: Call, kind: Kind[Any], validation: str, found: tuple[str, ...]) -> None:
-    if not found:
+    if not found or validation == IGNORE:
         return
     if validation == STRICT:
         raise strict_error(kind, found)

@@ -116,7 +116,7 @@ class Ledger:
                 del self._books[key.namespace]
         elif held is None or held.spec != quota.spec:
             resources = frozenset(resource_of(name) for name in quota.spec.hard) - {""}
-            hard = {name: parse_quantity(amount) for name, amount in quota.spec.hard.items()}
+            hard = {name: parse_quantity(amount or 0) for name, amount in quota.spec.hard.items()}
             book.accounts[key.name] = Account(quota.spec, hard, resources)
             book.loaded.clear()  # the next question counts everything anew
             self._tell(key.namespace, key.name)

@@ -36,12 +36,17 @@ SUFFIX_LENGTH = 5
 GENERATED_BASE_MOST = 63 - SUFFIX_LENGTH
 
 
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+
+
 class Part(Enum):
     """Which part of an object an update is about; the value is the subresource's name."""
 
     MAIN = ""
     STATUS = "status"
     FINALIZE = "finalize"
+    EPHEMERAL_CONTAINERS = "ephemeralcontainers"
+    RESIZE = "resize"
 
 
 def part_of(subresource: str) -> Part:
@@ -49,8 +54,7 @@ def part_of(subresource: str) -> Part:
     try:
         return Part(subresource)
     except ValueError:
-        why = "the server does not allow this method on the requested resource"
-        raise ApiError(Reason.METHOD_NOT_ALLOWED, why) from None
+        raise ApiError(Reason.METHOD_NOT_ALLOWED, _NOT_ALLOWED) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +231,15 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
         attempt = _attempt(row, Operation.UPDATE, new, old, part, context, world)
         new = mutate(steps, attempt)
     if part is Part.STATUS:
-        new = row.prepare_status(new, old)
+        new = row.prepare_status(with_meta_of(new, _kept_metadata(meta_of(new), old_meta)), old)
         row.validate_status(new, old, problems)
     elif part is Part.FINALIZE:
         prepared: Any = prepare_finalize(new, old)  # type: ignore[arg-type]  # only Namespaces have it
         new = prepared
-    else:
+    elif part is Part.MAIN:
         new = _prepare_main(row, new, old, problems)
+    else:
+        new = _prepare_subpart(row, new, old, part, problems)
     if problems:
         raise problems.to_error(row.kind.kind, row.kind.group, old_meta.name)
     if steps is not None and attempt is not None:
@@ -265,6 +271,20 @@ def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:
     row.validate_change(new, old, problems)
     row.validate_update(new, old, problems)
     return new
+
+
+def _prepare_subpart(row: Strategy[T], new: T, old: T, part: Part, problems: Problems) -> T:
+    subpart = row.subparts.get(part.value)
+    if subpart is None:
+        raise ApiError(Reason.METHOD_NOT_ALLOWED, _NOT_ALLOWED)
+    owners = meta_of(new).managed_fields
+    new = row.default(subpart.keep(new, old))
+    if new == old:
+        return with_meta(new, managed_fields=owners or meta_of(old).managed_fields)
+    row.validate(new, problems)
+    subpart.validate(new, old, problems)
+    generation = (meta_of(old).generation or 0) + 1 if row.generation else meta_of(old).generation
+    return with_meta(new, generation=generation, managed_fields=owners or meta_of(old).managed_fields)
 
 
 def _kept_metadata(meta: ObjectMeta, old: ObjectMeta) -> ObjectMeta:

@@ -5,7 +5,7 @@ out. What a row leaves out is what most kinds do.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -77,6 +77,15 @@ class Allocation(Generic[T]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Subpart(Generic[T]):
+    """How a part of a kind is written that has an address of its own and shares the object's form."""
+
+    keep: Callable[[T, T], T]
+    """Returns, of (new, old), the old object with that part of the new one."""
+    validate: Callable[[T, T, Problems], None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Strategy(Generic[T]):
     """One kind's row.
 
@@ -112,6 +121,7 @@ class Strategy(Generic[T]):
     allocation: Allocation[T] | None = None
     warn: Callable[[T], Iterable[str]] = _no_warnings
     scaling: Scaling[T] | None = None
+    subparts: Mapping[str, Subpart[T]] = field(default_factory=dict)
 
 
 def meta_of(obj: Any) -> ObjectMeta:

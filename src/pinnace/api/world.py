@@ -6,7 +6,7 @@ anything. Invariant: no type of a room above `api/` appears in a signature.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from pinnace.kube.objects.core_v1 import Pod
@@ -123,6 +123,45 @@ class PodPortForward(Protocol):
 
         Raises: ApiError InternalError when nobody listens there.
         """
+        ...
+
+
+@runtime_checkable
+class Dialer(Protocol):
+    """Opens connections into the cluster's network, as a request to a `proxy` subresource needs them."""
+
+    async def dial(
+        self, host: str, port: int, *, tls: bool = False
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to an address; with `tls` whatever certificate is there is taken. Raises: OSError, TimeoutError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRequest:
+    """What a client asks a node's own server. Shape: `path` begins with a slash and is still percent-encoded."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAnswer:
+    """What a node's own server says; a body that comes piece by piece is an iterator, which its user closes."""
+
+    body: bytes | AsyncIterator[bytes] = b""
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class NodeServer(Protocol):
+    """Answers what is asked of a node itself: its pods, metrics, logs, settings."""
+
+    async def answer(self, node: str, request: NodeRequest) -> NodeAnswer:
+        """Answer a request. Raises: ApiError NotFound for another node, BadRequest."""
         ...
 
 

@@ -53,9 +53,11 @@ from pinnace.network.dns.server import Dns
 from pinnace.network.foreign import ForeignFirewalls
 from pinnace.network.proxy import ServiceProxy
 from pinnace.node.agent import AgentSettings, NodeAgent
+from pinnace.node.dialing import HostDialer
 from pinnace.node.environment import NodeFacts
 from pinnace.node.host import HostMachine
 from pinnace.node.host_images import HostImages
+from pinnace.node.node_server import HostNodeServer
 from pinnace.node.registration import (
     NodeDescription,
     NodeRegistration,
@@ -226,7 +228,27 @@ class Instance:
         await builder.start()
         self._undo.append(("builder", builder.close))
 
-        world = World(logs=streams, exec=streams, attach=streams, port_forward=streams, usage=usage)
+        node_server = HostNodeServer(
+            api,
+            host.sandboxes,
+            agent.book,
+            usage,
+            streams,
+            clock,
+            name=settings.node,
+            version=f"v{__version__}",
+            daemon_log=settings.run_path / "daemon.log",
+            log_path=machine.log_path,
+        )
+        world = World(
+            logs=streams,
+            exec=streams,
+            attach=streams,
+            port_forward=streams,
+            usage=usage,
+            dialer=HostDialer(),
+            node=node_server,
+        )
         in_use: InUse = lambda image: find_image_uses(host, engine, image)  # noqa: E731
         router = Router(
             [

@@ -60,15 +60,18 @@ class Subresource:
 
 STATUS = Subresource("status")
 SCALE_SUBRESOURCE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
-# Source: Kubernetes v1.36, GET /api/v1 of a real server; what nobody serves here (ephemeralcontainers, resize) is
-# not offered, or clients would go for it instead of doing without.
+_PROXY_VERBS = ("create", "delete", "get", "patch", "update")
+# Source: Kubernetes v1.36, GET /api/v1 of a real server.
 POD_SUBRESOURCES = (
     Subresource("attach", ("create", "get"), "PodAttachOptions"),
     Subresource("binding", ("create",), "Binding"),
+    Subresource("ephemeralcontainers"),
     Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
     Subresource("exec", ("create", "get"), "PodExecOptions"),
     Subresource("log", ("get",)),
     Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),
+    Subresource("proxy", _PROXY_VERBS, "PodProxyOptions"),
+    Subresource("resize"),
     STATUS,
 )
 
@@ -167,7 +170,7 @@ SERVICE: Kind[core_v1.Service] = Kind(
     "core_v1.Service",
     short_names=("svc",),
     categories=("all",),
-    subresources=(STATUS,),
+    subresources=(Subresource("proxy", _PROXY_VERBS, "ServiceProxyOptions"), STATUS),
 )
 NAMESPACE: Kind[core_v1.Namespace] = Kind(
     "",
@@ -181,7 +184,14 @@ NAMESPACE: Kind[core_v1.Namespace] = Kind(
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )
 NODE: Kind[core_v1.Node] = Kind(
-    "", "v1", "Node", "nodes", "core_v1.Node", namespaced=False, short_names=("no",), subresources=(STATUS,)
+    "",
+    "v1",
+    "Node",
+    "nodes",
+    "core_v1.Node",
+    namespaced=False,
+    short_names=("no",),
+    subresources=(Subresource("proxy", _PROXY_VERBS, "NodeProxyOptions"), STATUS),
 )
 ENDPOINTS: Kind[core_v1.Endpoints] = Kind(
     "", "v1", "Endpoints", "endpoints", "core_v1.Endpoints", short_names=("ep",)

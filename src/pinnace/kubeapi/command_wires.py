@@ -18,7 +18,6 @@ from pinnace.kubeapi.command_protocols import (
     CLOSE,
     ERROR,
     RESIZE,
-    SPDY_PROTOCOLS,
     STDERR,
     STDIN,
     STDOUT,
@@ -29,8 +28,8 @@ from pinnace.kubeapi.command_protocols import (
     unwrap_text,
     wrap_text,
 )
-from pinnace.kubeapi.pipes import TakenOver, take_over
-from pinnace.kubeapi.spdy_link import PROTOCOL, VERSION_HEADER, SpdyLink, negotiate_protocol
+from pinnace.kubeapi.pipes import Pipe
+from pinnace.kubeapi.spdy_link import SpdyLink
 
 # Source: Kubernetes v1.36, apimachinery/pkg/util/remotecommand, DefaultStreamCreationTimeout.
 STREAMS_TIMEOUT_S = 30.0
@@ -137,10 +136,9 @@ class SocketWire:
 
 
 class SpdyWire:
-    """A stream of SPDY for each channel, opened by the client. Made by `open_spdy_wire`."""
+    """A stream of SPDY for each channel, opened by the client."""
 
-    def __init__(self, pipe: TakenOver, protocol: CommandProtocol, options: ExecOptions) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: Pipe, protocol: CommandProtocol, options: ExecOptions) -> None:
         self._protocol = protocol
         self._link = SpdyLink(pipe)
         self._events = self._link.events()
@@ -153,10 +151,6 @@ class SpdyWire:
         if options.tty and protocol.resizes:
             expected.add(RESIZE)
         self._expected = expected
-
-    @property
-    def response(self) -> web.StreamResponse:
-        return self._pipe.response
 
     async def open(self) -> bool:
         """Take the client's streams; False when it has gone, or has not opened them in time."""
@@ -221,13 +215,6 @@ class SpdyWire:
             if self._streams.get(channel) in codec.streams:
                 frames += codec.reset(self._streams[channel], spdy.CANCEL)
         await self._link.write(frames + codec.goodbye())
-
-
-async def open_spdy_wire(request: web.BaseRequest, options: ExecOptions) -> tuple[SpdyWire, TakenOver]:
-    """Take the connection over. Raises: ApiError BadRequest, Forbidden; ConnectionError."""
-    protocol = negotiate_protocol(request, SPDY_PROTOCOLS)
-    pipe = await take_over(request, PROTOCOL, {VERSION_HEADER: protocol})
-    return SpdyWire(pipe, CommandProtocol(protocol), options), pipe
 
 
 def no_upgrade() -> ApiError:

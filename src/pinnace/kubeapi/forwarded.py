@@ -224,6 +224,9 @@ class ForwardedStreams:
 
         async def send(data: bytes) -> None:
             await link.write(codec.data(pair.data, data, finished=not data))
+            if not data:
+                # Nothing can go wrong for the client any more; old ones wait for this word before they close.
+                await link.write(codec.data(pair.error, b"", finished=True))
 
         try:
             problem = await connection.run(self._world, self._pod, send)

@@ -147,7 +147,7 @@ def find_server(call: Call) -> Serve:
 
 
 def _find_subresource(target: Target, method: str) -> Serve:
-    if target.rest or target.kind.subresource(target.subresource) is None:
+    if target.kind.subresource(target.subresource) is None or (target.rest and target.subresource != "proxy"):
         raise not_found()
     serve = SUBRESOURCES.get((target.subresource, method))
     if serve is None:

@@ -34,6 +34,10 @@ class Query:
     def all(self, name: str) -> tuple[str, ...]:
         return tuple(self._values.get(name, ()))
 
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return every parameter with each of its values."""
+        return tuple((name, value) for name, values in self._values.items() for value in values)
+
     def flag(self, name: str, default: bool = False) -> bool:
         """Return whether the parameter is set: everything but "false" and "0" sets it, as does no value at all."""
         values = self._values.get(name)

@@ -17,20 +17,27 @@ from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Pod
 from pinnace.kubeapi.calls import Call
-from pinnace.kubeapi.command_protocols import SOCKET_PROTOCOLS, build_exit_status
+from pinnace.kubeapi.command_protocols import (
+    SOCKET_PROTOCOLS,
+    SPDY_PROTOCOLS,
+    CommandProtocol,
+    build_exit_status,
+)
 from pinnace.kubeapi.command_wires import (
     OUTPUTS,
     Resized,
     SocketWire,
+    SpdyWire,
     StdinReceived,
     Wire,
     no_upgrade,
-    open_spdy_wire,
 )
 from pinnace.kubeapi.containers import choose_container
 from pinnace.kubeapi.errors import build_status, to_api_error
 from pinnace.kubeapi.hangups import watch_hangup
-from pinnace.kubeapi.pipes import wants_upgrade
+from pinnace.kubeapi.pipes import take_over, wants_upgrade
+from pinnace.kubeapi.spdy_link import PROTOCOL as SPDY
+from pinnace.kubeapi.spdy_link import VERSION_HEADER, negotiate_protocol
 
 # A client may send all its input in one message; more than this at once would be kept in memory.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -83,23 +90,20 @@ async def _serve_socket(call: Call, open_session: Open, pod: Pod, options: ExecO
 
 
 async def _serve_spdy(call: Call, open_session: Open, pod: Pod, options: ExecOptions) -> web.StreamResponse:
-    wire, pipe = await open_spdy_wire(call.request, options)
+    protocol = negotiate_protocol(call.request, SPDY_PROTOCOLS)
+    session = await open_session(pod, options)
     try:
-        if not await wire.open():
-            return pipe.response
+        pipe = await take_over(call.request, SPDY, {VERSION_HEADER: protocol})
         try:
-            session = await open_session(pod, options)
-        except PinnaceError as error:
-            await wire.end(build_status(to_api_error(error)))
-        else:
-            try:
+            wire = SpdyWire(pipe, CommandProtocol(protocol), options)
+            if await wire.open():
                 await pump(wire, session, options, call.request.transport)
-            finally:
-                await session.close()
-        await pipe.linger()
-    except ConnectionError:
-        pass
-    return pipe.response
+                await pipe.linger()
+        except ConnectionError:
+            pass
+        return pipe.response
+    finally:
+        await session.close()
 
 
 def read_exec_options(call: Call, pod: Pod, command: tuple[str, ...]) -> ExecOptions:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pinnace.api.world import PodAttach, PodExec, PodLogs, PodPortForward, Usage
+from pinnace.api.world import Dialer, NodeServer, PodAttach, PodExec, PodLogs, PodPortForward, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +29,5 @@ class World:
     attach: PodAttach | None = None
     port_forward: PodPortForward | None = None
     usage: Usage | None = None
+    dialer: Dialer | None = None
+    node: NodeServer | None = None

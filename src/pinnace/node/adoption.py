@@ -40,7 +40,15 @@ def read_facts(
         latest[name] = handle
     statuses: dict[str, ContainerStatus] = {}
     if pod is not None:
-        statuses = {s.name: s for s in (*pod.status.init_container_statuses, *pod.status.container_statuses)}
+        shown = pod.status
+        statuses = {
+            s.name: s
+            for s in (
+                *shown.init_container_statuses,
+                *shown.container_statuses,
+                *shown.ephemeral_container_statuses,
+            )
+        }
     containers = {
         name: _read_container(
             pod, name, latest.get(name), statuses.get(name), before.get(name), messages, now

@@ -34,7 +34,8 @@ from pinnace.node.facts import (
     Ending,
     PodFacts,
     Problem,
-    all_containers,
+    every_container,
+    is_ephemeral,
 )
 from pinnace.node.following import Following
 from pinnace.node.image_waits import ImageWaits
@@ -144,7 +145,7 @@ class NodeAgent:
                 continue
             self.book.see(pod, now)
             self.book.change(uid, lambda _, facts=facts: facts)  # type: ignore[misc]
-            for container in all_containers(pod):
+            for container in every_container(pod):
                 known = facts.container(container.name)
                 if known.state is ContainerState.RUNNING:
                     self._watch_probes(pod, container, known.attempt, facts.ip, started=known.started)
@@ -184,7 +185,7 @@ class NodeAgent:
             if mounts_source(pod, kind, meta.name):
                 self.book.change(uid, lambda f: replace(f, volumes_ready=False, volumes_problem=None))
                 self._queue.add(uid)
-            readers = {c.name for c in all_containers(pod) if reads_source(c, kind, meta.name)}
+            readers = {c.name for c in every_container(pod) if reads_source(c, kind, meta.name)}
             if kind == "Secret" and pulls_with(pod, meta.name):
                 readers |= {
                     c.name for c in self.book.facts[uid].containers.values() if lacks_image(c.problem)
@@ -503,7 +504,7 @@ class NodeAgent:
 
     async def _remove_pod(self, pod: Pod, step: RemovePod) -> bool:
         uid = pod.metadata.uid
-        for container in all_containers(pod):
+        for container in every_container(pod):
             self._prober.forget(uid, container.name)
         await self._machine.remove_pod(uid)
         if not self.book.facts[uid].object_gone:
@@ -537,7 +538,7 @@ class NodeAgent:
         except ApiError as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
-        for container in all_containers(pod):
+        for container in every_container(pod):
             if shows_back_off(pod, container, facts.container(container.name)):
                 self._tell_back_off(pod, container)
 
@@ -570,12 +571,14 @@ class NodeAgent:
 
 def find_container(pod: Pod, name: str) -> Container:
     """Return a container of the pod's spec by name. Raises: KeyError."""
-    for container in all_containers(pod):
+    for container in every_container(pod):
         if container.name == name:
             return container
     raise KeyError(name)
 
 
 def _field_of(pod: Pod, name: str) -> str:
+    if is_ephemeral(pod, name):
+        return f"spec.ephemeralContainers{{{name}}}"
     init = any(c.name == name for c in pod.spec.init_containers)
     return f"spec.{'initContainers' if init else 'containers'}{{{name}}}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pinnace.kube.objects.core_v1 import Container, Pod
-from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, all_containers
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, every_container
 from pinnace.node.lifecycle import BACKOFF_RESET_S, will_restart
 from pinnace.node.sources import IMAGE_REASONS, lacks_image
 
@@ -147,7 +147,7 @@ class PodBook:
                 volumes_ready=False,  # files of the downward API may name the address
                 containers={
                     c.name: renew(c, f.containers[c.name])
-                    for c in all_containers(pod)
+                    for c in every_container(pod)
                     if c.name in f.containers
                 },
             ),

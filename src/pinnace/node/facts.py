@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pinnace.api.ephemeral import ephemeral_containers
 from pinnace.kube.objects.core_v1 import Container, Pod
 
 
@@ -132,5 +133,15 @@ def is_sidecar(container: Container) -> bool:
 
 
 def all_containers(pod: Pod) -> tuple[Container, ...]:
-    """Return init containers, then the others, in the order of the spec."""
+    """Return init containers, then the others, in the order of the spec; ephemeral ones are not among them."""
     return (*pod.spec.init_containers, *pod.spec.containers)
+
+
+def every_container(pod: Pod) -> tuple[Container, ...]:
+    """Return all containers that may run in the pod: `all_containers`, then the ephemeral ones."""
+    return (*all_containers(pod), *ephemeral_containers(pod))
+
+
+def is_ephemeral(pod: Pod, name: str) -> bool:
+    """Say whether a container was added to the running pod: it is started once, and nothing waits for it."""
+    return any(one.name == name for one in pod.spec.ephemeral_containers)

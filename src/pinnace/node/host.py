@@ -16,6 +16,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from pinnace.api.ephemeral import target_of
 from pinnace.api.facade import Api
 from pinnace.base.clock import Clock
 from pinnace.base.errors import HostError, PinnaceError, UserError
@@ -252,11 +253,20 @@ class HostMachine:
                 log_path=self.log_path(uid, container.name, attempt),
                 node_memory_bytes=self._node.memory_bytes,
             )
+            if target := target_of(pod, container.name):
+                spec = replace(spec, processes_of=self._find_target(pod, target))
         except MissingReference as error:
             raise StartFailure("CreateContainerConfigError", error.message, hint=error.hint) from error
         except UserError as error:
             raise StartFailure("CreateContainerConfigError", error.message, hint=error.hint) from error
         return spec
+
+    def _find_target(self, pod: Pod, name: str) -> str:
+        """Return the running container whose processes an ephemeral one shall see. Raises: UserError."""
+        for handle in self._sandboxes.list_containers(sandbox_id(pod.metadata.uid)):
+            if handle.spec.name == name and handle.state == "running":
+                return handle.id
+        raise UserError(f"unable to find target container {name}")
 
     def _prepare_files(self, uid: str, spec: ContainerSpec) -> ContainerSpec:
         """Make what is mounted as a file, and what subPaths name; return the spec with the places where these really are."""

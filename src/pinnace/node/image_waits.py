@@ -14,7 +14,7 @@ from pinnace.base.clock import Clock
 from pinnace.base.tasks import Tasks
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.book import PodBook
-from pinnace.node.facts import ContainerFacts, PodImage, all_containers
+from pinnace.node.facts import ContainerFacts, PodImage, every_container
 from pinnace.node.lifecycle import PULL_BACKOFF, PULL_ERROR
 from pinnace.node.machine import PodImages, StartFailure
 from pinnace.node.pulls import Pulls
@@ -104,7 +104,7 @@ class ImageWaits:
     def image_came(self, reference: str, *, made_here: bool) -> None:
         """A name leads to an image: who lacks it is tried again. What was made here need not be waited for elsewhere."""
         for uid, pod in tuple(self._book.pods.items()):
-            wanting = {c.name: c for c in all_containers(pod) if wants_image(c, reference)}
+            wanting = {c.name: c for c in every_container(pod) if wants_image(c, reference)}
             if self._book.eased(uid, lambda c, w=wanting: c.name in w and lacks_image(c.problem)):  # type: ignore[misc]
                 self._wake(uid)
             for container in wanting.values() if made_here else ():

@@ -13,9 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from pinnace.api.ephemeral import ephemeral_containers
 from pinnace.base.times import parse_time
 from pinnace.kube.objects.core_v1 import Container, Pod
-from pinnace.node.facts import ContainerFacts, ContainerState, PodFacts, Problem, all_containers, is_sidecar
+from pinnace.node.facts import (
+    ContainerFacts,
+    ContainerState,
+    PodFacts,
+    Problem,
+    all_containers,
+    every_container,
+    is_ephemeral,
+    is_sidecar,
+)
 
 BACKOFF_FIRST_S = 10.0  # Source: pkg/kubelet/kubelet.go, backOffPeriod
 BACKOFF_MAX_S = 300.0  # Source: pkg/kubelet/kubelet.go, MaxCrashLoopBackOff
@@ -203,7 +213,9 @@ def compute_pull_wait_s(failures: int) -> float:
 
 
 def will_restart(pod: Pod, container: Container, known: ContainerFacts) -> bool:
-    """Say whether a container that has ended as `known` says is started again."""
+    """Say whether a container that has ended as `known` says is started again; an ephemeral one never is."""
+    if is_ephemeral(pod, container.name):
+        return False
     if is_sidecar(container):
         return True
     if container in pod.spec.init_containers:
@@ -239,7 +251,8 @@ def _plan_initializing(pod: Pod, facts: PodFacts, now: float) -> Planned:
         waits.append(wait_s)
         if not _init_done(container, known):
             break
-    return steps, _soonest(waits)
+    more, wait_s = _plan_ephemeral(pod, facts, now, may_start=may_start and not steps)
+    return [*steps, *more], _soonest([*waits, wait_s])
 
 
 def _plan_running(pod: Pod, facts: PodFacts, now: float) -> Planned:
@@ -248,6 +261,22 @@ def _plan_running(pod: Pod, facts: PodFacts, now: float) -> Planned:
     for container in all_containers(pod) if not steps else ():
         if container in pod.spec.init_containers and not is_sidecar(container):
             continue
+        known = facts.container(container.name)
+        more, wait_s = _plan_container(pod, container, known, now, may_start=may_start)
+        steps += more
+        waits.append(wait_s)
+    more, wait_s = _plan_ephemeral(pod, facts, now, may_start=may_start)
+    return [*steps, *more], _soonest([*waits, wait_s])
+
+
+def _plan_ephemeral(pod: Pod, facts: PodFacts, now: float, *, may_start: bool) -> Planned:
+    """They start beside everything else, once, while the pod's sandbox stands.
+
+    Source: Kubernetes, pkg/kubelet/kuberuntime, computePodActions (ephemeral containers).
+    """
+    steps: list[Step] = []
+    waits: list[float | None] = []
+    for container in ephemeral_containers(pod):
         known = facts.container(container.name)
         more, wait_s = _plan_container(pod, container, known, now, may_start=may_start)
         steps += more
@@ -358,7 +387,7 @@ def _grace_of_restart(pod: Pod, container: Container, known: ContainerFacts) -> 
 
 
 def _has_pre_stop(pod: Pod, name: str) -> bool:
-    container = next(c for c in all_containers(pod) if c.name == name)
+    container = next(c for c in every_container(pod) if c.name == name)
     return container.lifecycle is not None and container.lifecycle.pre_stop is not None
 
 

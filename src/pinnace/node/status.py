@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from pinnace.api.defaults.qos import compute_qos_class
+from pinnace.api.ephemeral import ephemeral_containers
 from pinnace.base.times import render_time
 from pinnace.kube.objects.core_v1 import (
     Container,
@@ -25,7 +26,7 @@ from pinnace.kube.objects.core_v1 import (
 from pinnace.kube.objects.core_v1 import (
     ContainerState as ContainerStateStatus,
 )
-from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, is_sidecar
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, is_ephemeral, is_sidecar
 from pinnace.node.lifecycle import (
     compute_backoff_s,
     failed_for_good,
@@ -60,6 +61,9 @@ def compute_status(pod: Pod, facts: PodFacts, *, host_ip: str, now: float) -> Po
         ),
         container_statuses=tuple(
             _container_status(pod, c, facts.container(c.name), facts, init=False) for c in pod.spec.containers
+        ),
+        ephemeral_container_statuses=tuple(
+            _ephemeral_status(pod, c, facts.container(c.name), facts) for c in ephemeral_containers(pod)
         ),
     )
 
@@ -131,6 +135,14 @@ def _container_status(
     )
 
 
+def _ephemeral_status(
+    pod: Pod, container: Container, known: ContainerFacts, facts: PodFacts
+) -> ContainerStatus:
+    """Return the status of one that was added: it is never ready, since nobody waits for it."""
+    status = _container_status(pod, container, known, facts, init=False)
+    return replace(status, ready=False, started=None)
+
+
 def _state(
     pod: Pod, container: Container, known: ContainerFacts, facts: PodFacts, *, init: bool
 ) -> ContainerStateStatus:
@@ -143,6 +155,8 @@ def _state(
         if shows_back_off(pod, container, known):
             return _waiting("CrashLoopBackOff", describe_backoff(pod, container, known))
         return ContainerStateStatus(terminated=_terminated(known.ending))
+    if is_ephemeral(pod, container.name):
+        return _waiting("ContainerCreating", "")
     if not init and pod.spec.init_containers and not is_initialized(pod, facts):
         return _waiting("PodInitializing", "")
     return _waiting("PodInitializing" if init else "ContainerCreating", "")

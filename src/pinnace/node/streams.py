@@ -18,7 +18,7 @@ from pinnace.container.logs import read_log
 from pinnace.container.system import setns
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.book import PodBook
-from pinnace.node.facts import ContainerFacts, ContainerState, all_containers
+from pinnace.node.facts import ContainerFacts, ContainerState, every_container
 from pinnace.node.specs import sandbox_id
 from pinnace.node.status import shows_end_as_last
 from pinnace.sandbox.namespaces import run_in_own_thread
@@ -138,7 +138,7 @@ def find_container(pod: Pod, name: str) -> Container:
             raise _bad_request(
                 f"a container name must be specified for pod {pod.metadata.name}, choose one of: [{names}]"
             )
-    for container in all_containers(pod):
+    for container in every_container(pod):
         if container.name == name:
             return container
     raise _bad_request(f"container {name} is not valid for pod {pod.metadata.name}")

@@ -7,7 +7,7 @@ Docker's documentation, docker run (HOME, HOSTNAME, PATH, TERM).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pinnace.base.errors import UserError
 from pinnace.container.capabilities import compute_capabilities
@@ -29,6 +29,11 @@ class Surroundings:
     resolv_conf: str = ""
     shm: str = ""
     cgroup_namespace: bool = False
+
+
+def replace_namespace(around: Surroundings, kind: str, path: str) -> Surroundings:
+    """Return the surroundings with another namespace of one kind."""
+    return replace(around, namespaces={**around.namespaces, kind: path})
 
 
 def compute_argv(spec: ContainerSpec, image: ImageDefaults) -> tuple[str, ...]:

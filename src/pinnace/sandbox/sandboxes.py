@@ -26,6 +26,7 @@ from pinnace.container.cgroup import Limits, Usage
 from pinnace.container.exits import UNKNOWN_EXIT_CODE, ExitFact, Subscription
 from pinnace.container.runtime import Runtime
 from pinnace.container.signals import parse_signal
+from pinnace.sandbox.compose import replace_namespace
 from pinnace.sandbox.containers import ContainerMaker
 from pinnace.sandbox.interfaces import Images, Network
 from pinnace.sandbox.namespaces import find_mounts_below
@@ -82,6 +83,11 @@ class Sandboxes(Sessions):
         return (
             self._runtime.cgroups.read_usage(handle.folder) if handle and handle.state == "running" else None
         )
+
+    @property
+    def cgroup_driver(self) -> str:
+        """How cgroups are made here: "cgroupfs" or "systemd"."""
+        return self._runtime.cgroups.host.driver
 
     def sandbox_usage(self, sandbox_id: str) -> Usage | None:
         """Return what all containers of a sandbox have used together."""
@@ -198,6 +204,8 @@ class Sandboxes(Sessions):
                 f"sandbox {sandbox_id} is not ready for container {spec.id}", hint="create the sandbox anew"
             )
         around = self._surroundings.describe(sandbox.spec, sandbox.pause_pid)
+        if spec.processes_of:
+            around = replace_namespace(around, "pid", self._find_processes(spec))
         handle = self._maker.begin(sandbox_id, spec)
         self._keep(handle)
         try:
@@ -207,6 +215,16 @@ class Sandboxes(Sessions):
             raise
         self._keep(handle)
         return handle
+
+    def _find_processes(self, spec: ContainerSpec) -> str:
+        """Return the process namespace of the container whose processes a new one shall see. Raises: HostError."""
+        other = self._containers.get(spec.processes_of)
+        pid = self._runtime.exits.pid(spec.processes_of) if other is not None else None
+        if other is None or other.state != "running" or not pid:
+            raise HostError(
+                f"container {spec.processes_of}, whose processes {spec.id} shall see, does not run"
+            )
+        return f"/proc/{pid}/ns/pid"
 
     async def _restore(self, before: ContainerHandle) -> None:
         await self._runtime.delete(before.id, folder=before.folder)

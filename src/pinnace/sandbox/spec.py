@@ -84,6 +84,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     image's entrypoint and its cmd, `args` its cmd only; None takes the image's. `env` is "NAME=value", later ones win.
     `volatile`: what it writes need not outlive a crash of the machine, so nothing waits for the disk when it goes.
     `user` "" is the image's; `uid` and `gid` override it; `groups` are added. `log_path` "" is a place below the state.
+    `processes_of` is another container of the sandbox, whose process namespace it shares: it must run.
     `stop_signal` "" is the image's, else SIGTERM. `seccomp` is "default", "unconfined" or a profile's path.
     """
 
@@ -120,6 +121,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     etc_files: bool = True
     volatile: bool = False
     stop_signal: str = ""
+    processes_of: str = ""
 
 
 class ContainerHandle(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -31,6 +31,8 @@ def default_pod_spec(spec: PodSpec, *, is_pod: bool) -> PodSpec:
     changes: dict[str, Any] = {"containers": fill(spec.containers)}
     if spec.init_containers:
         changes["init_containers"] = fill(spec.init_containers)
+    if spec.ephemeral_containers:
+        changes["ephemeral_containers"] = fill(spec.ephemeral_containers)
     if spec.volumes:
         changes["volumes"] = tuple(default_volume(volume) for volume in spec.volumes)
     if not spec.restart_policy:

@@ -115,9 +115,9 @@ def build_event(
         "stage": "ResponseComplete",
         "requestURI": request.raw_path[:_LONGEST],
         "verb": asked.verb,
-        "user": render_user(passage.real),
+        "user": render_user(passage.real) if passage.real is not None else {},
     }
-    if passage.user is not passage.real:
+    if passage.user is not None and passage.user is not passage.real:
         event["impersonatedUser"] = render_user(passage.user)
     event["sourceIPs"] = [request.remote] if request.remote else []
     event["userAgent"] = request.headers.get("User-Agent", "")[:_LONGEST]
@@ -131,7 +131,7 @@ def build_event(
     event["stageTimestamp"] = render_micro_time(now)
     if error.reason is Reason.FORBIDDEN:
         event["annotations"] = {
-            "authorization.k8s.io/decision": "forbid",
+            "authorization.k8s.io/decision": "allow" if passage.passed else "forbid",
             "authorization.k8s.io/reason": "",
         }
     return event

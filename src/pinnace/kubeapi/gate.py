@@ -11,7 +11,7 @@ from aiohttp import web
 from pinnace.api.access.attributes import Attributes, refusal
 from pinnace.api.access.authorizer import Authorizer
 from pinnace.api.access.tokens import Tokens
-from pinnace.api.access.users import ANONYMOUS, User
+from pinnace.api.access.users import User
 from pinnace.kubeapi.auth import identify
 from pinnace.kubeapi.impersonation import impersonates, read_wish
 from pinnace.kubeapi.request_info import read_attributes
@@ -23,10 +23,14 @@ _STARTED_BY_GET = frozenset({"exec", "attach", "portforward"})
 
 @dataclass(slots=True)
 class Passage:
-    """What is known of one request on its way in; `real` is who knocked, `user` on whose behalf."""
+    """What is known of one request on its way in; `real` is who knocked, `user` on whose behalf, None while unknown.
 
-    real: User = ANONYMOUS
-    user: User = ANONYMOUS
+    `passed` says that the gate let it in: who was refused then, was refused by admission.
+    """
+
+    real: User | None = None
+    user: User | None = None
+    passed: bool = False
 
 
 class Gate:
@@ -47,6 +51,7 @@ class Gate:
                 user = passage.user = wish.to_user()
         if not user.is_admin:
             self._authorize(user, read_attributes(request.method, path, query_text))
+        passage.passed = True
         return user
 
     def _authorize(self, user: User, asked: Attributes) -> None:

@@ -91,8 +91,8 @@ def document_of(obj: CustomObject) -> dict[str, Any]:
 
 
 def whole_document_of(obj: CustomObject) -> dict[str, Any]:
-    """Return an object as plain values, with all of its metadata."""
-    meta: dict[str, Any] = msgspec.to_builtins(obj.metadata)
+    """Return an object as plain values, with all of its metadata but who manages what."""
+    meta: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(obj.metadata, managed_fields=()))
     return {"apiVersion": obj.api_version, "kind": obj.kind, "metadata": meta, **obj.body}
 
 

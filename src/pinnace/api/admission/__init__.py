@@ -17,6 +17,7 @@ from pinnace.api.admission import (
 )
 from pinnace.api.admission.attempt import Admission, AdmissionFacts, Attempt, Operation
 from pinnace.api.admission.chain import Chain
+from pinnace.api.admission.podsecurity import row as podsecurity
 from pinnace.api.admission.quota import row as quota
 
 __all__ = ["CHAIN", "ROWS", "Admission", "AdmissionFacts", "Attempt", "Operation"]
@@ -30,6 +31,9 @@ ROWS: tuple[Admission, ...] = (
     limit_ranger.RESIZE_ROW,
     limit_ranger.CLAIM_ROW,
     service_account.ROW,
+    podsecurity.POD_ROW,
+    podsecurity.TEMPLATE_ROW,
+    podsecurity.NAMESPACE_ROW,
     priority.POD_ROW,
     priority.CLASS_ROW,
     tolerations.ROW,

@@ -4,6 +4,7 @@ The common case joins stored bytes and decodes nothing. Reads only. Source: Kube
 handlers/response.go, for what a table's rows carry.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,12 +13,15 @@ import yaml
 
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.codec import encode
 from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.negotiation import YAML, Form, Wanted
 from pinnace.kubeapi.query import Query
 from pinnace.kubeapi.tables import table_of
 from pinnace.kubeapi.versions import decode_record, render_record
 from pinnace.store.interface import Record, Revision
+
+log = logging.getLogger("pinnace.kubeapi")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +58,17 @@ class Presenter:
         if form is Form.TABLE:
             return self._finish(self.table((record,), {"resourceVersion": str(record.revision)}))
         return self._finish(self._partial(record) if form is Form.PARTIAL else self._object(record))
+
+    def view(self, obj: msgspec.Struct) -> bytes:
+        """Return an object that is made for this answer and stored nowhere, such as a Scale."""
+        value, form = encode(obj), self._wanted.form
+        if form is Form.TABLE:
+            table = table_of(self._kind)
+            row: dict[str, Any] = {"cells": table.cells(obj, self._clock.now())}
+            if self._include != "None":
+                row["object"] = msgspec.Raw(value if self._include == "Object" else self._metadata_of(value))
+            return self._finish(_encode(self._table_of_rows([row], {}, table.columns)))
+        return self._finish(self._metadata_of(value) if form is Form.PARTIAL else value)
 
     def many(
         self, records: Sequence[Record], revision: Revision, *, next_page: str = "", remaining: int = 0
@@ -103,8 +118,13 @@ class Presenter:
         rows: list[dict[str, Any]] = []
         for record in records:
             obj = decode_record(self._kind, record)
-            row: dict[str, Any] = {"cells": table.cells(obj, now)}
-            conditions = table.conditions(obj) if table.conditions is not None else None
+            try:
+                row: dict[str, Any] = {"cells": table.cells(obj, now)}
+                conditions = table.conditions(obj) if table.conditions is not None else None
+            except Exception:  # whatever somebody wrote into a status, the other rows can be read
+                log.warning("%s has no row", record.key, exc_info=True)
+                name = record.key.name
+                row, conditions = {"cells": [name, *["<invalid>"] * (len(table.columns) - 1)]}, None
             if conditions:
                 row["conditions"] = conditions
             if self._include != "None":
@@ -132,9 +152,12 @@ class Presenter:
         return render_record(self._kind, record)
 
     def _partial(self, record: Record) -> bytes:
+        return self._metadata_of(record.value)
+
+    def _metadata_of(self, value: bytes) -> bytes:
         return b'{"kind":"PartialObjectMetadata","apiVersion":"%b","metadata":%b}' % (
             self._meta_version.encode(),
-            bytes(_decode_metadata(record.value).metadata),
+            bytes(_decode_metadata(value).metadata),
         )
 
     def _finish(self, document: bytes) -> bytes:

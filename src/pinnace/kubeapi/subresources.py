@@ -11,7 +11,6 @@ from aiohttp import web
 
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import kinds
-from pinnace.kube.codec import encode
 from pinnace.kube.objects.meta_v1 import DeleteOptions
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.calls import Call
@@ -19,8 +18,8 @@ from pinnace.kubeapi.deleting import check_options
 from pinnace.kubeapi.errors import build_success
 from pinnace.kubeapi.forwarding import serve_port_forward
 from pinnace.kubeapi.logs import serve_log
-from pinnace.kubeapi.negotiation import OBJECT_ONLY, negotiate
-from pinnace.kubeapi.presenting import finish
+from pinnace.kubeapi.negotiation import SINGLE_FORMS, negotiate
+from pinnace.kubeapi.presenting import Presenter
 from pinnace.kubeapi.proxying.serving import serve_proxy
 from pinnace.kubeapi.reading import serve_get
 from pinnace.kubeapi.reviews import serve_token_request
@@ -56,8 +55,8 @@ async def serve_patch_scale(call: Call) -> web.StreamResponse:
 
 
 def _show_scale(call: Call, scale: Any) -> web.Response:
-    wanted = negotiate(call.accept, OBJECT_ONLY)
-    body = finish(encode(scale), wanted)
+    wanted = negotiate(call.accept, SINGLE_FORMS)
+    body = Presenter(call.api.clock, kinds.SCALE, wanted, call.query).view(scale)
     return answer(body, content_type=wanted.content_type, warnings=call.warnings)
 
 

@@ -240,7 +240,9 @@ class _Session:
             return
         self._queue.remove(uid)
         message = f"Successfully assigned {key.namespace}/{key.name} to {node_name}"
-        await self._api.record_event(bound, "Normal", "Scheduled", message, component=self._name)
+        await self._api.record_event(
+            bound, "Normal", "Scheduled", message, component=self._name, action="Binding"
+        )
 
     def _read_again(self, waiting: Waiting) -> None:
         """The pod was not what we took it for: it is gone, or bound by somebody else, or it comes again."""
@@ -261,7 +263,9 @@ class _Session:
         key = waiting.pod.key
         pod = await self._set_condition(key.namespace, key.name, waiting.pod.uid, "Unschedulable", message)
         if pod is not None and not pod.spec.node_name:
-            await self._api.record_event(pod, "Warning", "FailedScheduling", message, component=self._name)
+            await self._api.record_event(
+                pod, "Warning", "FailedScheduling", message, component=self._name, action="Scheduling"
+            )
 
     async def _tell_gated(self, namespace: str, name: str, uid: str) -> None:
         await self._set_condition(namespace, name, uid, "SchedulingGated", GATED)

@@ -95,7 +95,7 @@ async def test_a_pod_is_bound_and_the_event_says_where(world: World) -> None:
     assert world.condition()[0] == "True"
     assert world.events("Scheduled") == ["Successfully assigned default/web to n1"]
     event = world.api.list(EVENT, "default")[0]
-    assert (event.type, event.source and event.source.component) == ("Normal", "default-scheduler")
+    assert (event.type, event.reporting_component, event.action) == ("Normal", "default-scheduler", "Binding")
 
 
 @in_world

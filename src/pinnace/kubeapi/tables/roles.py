@@ -8,6 +8,4 @@ def _cells(role: Role | ClusterRole, now: float) -> tuple[Cell, ...]:
     return role.metadata.name, role.metadata.creation_timestamp
 
 
-TABLE = Table(
-    columns=(NAME, Column("Created At", "When the object was created.", type="date")), cells=_cells
-)
+TABLE = Table(columns=(NAME, Column("Created At", "When the object was created.", type="date")), cells=_cells)

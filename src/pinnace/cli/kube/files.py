@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinnace.base.errors import UserError
+from pinnace.cli.kube.discovery import find_custom_version
 from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import parse_manifests
@@ -113,6 +114,8 @@ def _find_kind(value: dict[str, Any], where: str) -> Kind[Any]:
     if not isinstance(value.get("metadata", {}), dict):
         raise UserError("metadata is no mapping of fields", where=where)
     kind = kinds.by_api_version(value["apiVersion"], value["kind"])
+    if kind is None and "." in value["apiVersion"]:
+        kind = find_custom_version(value["apiVersion"], value["kind"])
     if kind is None or not kind.verbs:
         name = value.get("metadata", {}).get("name", "")
         raise UserError(

@@ -1,4 +1,6 @@
-"""Reads which objects a person names: `pods`, `pods,svc`, `pod web`, `pod/web svc/web`. Pure.
+"""Reads which objects a person names: `pods`, `pods,svc`, `pod web`, `pod/web svc/web`.
+
+Asks the server only for words that no built-in kind has: kinds that a CustomResourceDefinition has added.
 
 Invariant: what kubectl refuses is refused, in its words.
 Source: Kubernetes v1.36, k8s.io/cli-runtime/pkg/resource/builder.go, and what kubectl 1.37 prints.
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pinnace.base.errors import UserError
+from pinnace.cli.kube.discovery import find_custom, find_custom_members
 from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
 
@@ -23,7 +26,7 @@ class Named(NamedTuple):
 
 def find_kind(word: str) -> Kind[Any]:
     """Return the kind that a word means. Raises: UserError."""
-    kind = kinds.by_name(word)
+    kind = kinds.by_name(word) or find_custom(word)
     if kind is None or "get" not in kind.verbs:
         raise UserError(f'the server doesn\'t have a resource type "{word}"', hint="see docs/kinds.md")
     return kind
@@ -33,10 +36,17 @@ def find_kinds(words: str) -> list[Kind[Any]]:
     """Return the kinds of a list with commas; a category ("all") means every kind in it. Raises: UserError."""
     found: dict[Kind[Any], None] = {}
     for word in words.split(","):
-        members = [kind for kind in kinds.STORED if word.lower() in kind.categories]
+        members = _members(word.lower())
         for kind in members or [find_kind(word)]:
             found[kind] = None
     return list(found)
+
+
+def _members(category: str) -> list[Kind[Any]]:
+    """Return the kinds of a category, none if it is no category."""
+    if kinds.by_name(category) is not None:
+        return []
+    return [kind for kind in kinds.STORED if category in kind.categories] + find_custom_members(category)
 
 
 def parse_named(arguments: Sequence[str]) -> list[Named]:
@@ -72,7 +82,7 @@ def has_several_kinds(arguments: Sequence[str]) -> bool:
     """Whether rows must say of which kind they are."""
     if any("/" in argument for argument in arguments):
         return len({argument.partition("/")[0].lower() for argument in arguments}) > 1
-    return "," in arguments[0] or kinds.by_name(arguments[0]) is None
+    return "," in arguments[0] or bool(_members(arguments[0].lower()))
 
 
 def render_kind(kind: Kind[Any]) -> str:

@@ -46,7 +46,23 @@ WORDS = (
     "kubernetes.io/hostname", "Utilization", "Resource", "10.96.0.10", "25%", "*/5 * * * *", "Opaque", "rbac.authorization.k8s.io",
     "get", "*", "pods", "ReadWriteOnce", "Delete", "Foreground", "IPv4", "true", "2026-01-02T03:04:05Z", "x.example.com",
 )  # fmt: skip
-NAMES = ("sample", "web", "a", "none", "A", "a b", "..", "%", "é", "x" * 260, "a.b", "default", "kubernetes", "\0", "a:b")
+NAMES = (
+    "sample",
+    "web",
+    "a",
+    "none",
+    "A",
+    "a b",
+    "..",
+    "%",
+    "é",
+    "x" * 260,
+    "a.b",
+    "default",
+    "kubernetes",
+    "\0",
+    "a:b",
+)
 ACCEPTS = (
     "", "application/json", "*/*", "application/yaml", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
     "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json",
@@ -149,10 +165,15 @@ def make_value(dice: Dice, schema: Any, schemas: dict[str, Any], depth: int = 0)
         return _make_object(dice, schema, schemas, depth)
     match schema.get("type"):
         case "array":
-            return [make_value(dice, schema.get("items"), schemas, depth + 1) for _ in range(dice.randint(0, 2))]
+            return [
+                make_value(dice, schema.get("items"), schemas, depth + 1) for _ in range(dice.randint(0, 2))
+            ]
         case "object":
             inner = schema.get("additionalProperties")
-            return {dice.choice(WORDS): make_value(dice, inner, schemas, depth + 1) for _ in range(dice.randint(0, 2))}
+            return {
+                dice.choice(WORDS): make_value(dice, inner, schemas, depth + 1)
+                for _ in range(dice.randint(0, 2))
+            }
         case "integer":
             return dice.choice((0, 1, 2, 5, 30, 80, 8080, 65536, -1, 2**31))
         case "boolean":
@@ -338,7 +359,11 @@ class Target:
             if response.status < 400 or not response.content_type.endswith("json"):
                 return response.status, ""
             status = json.loads(body)
-            good = status.get("kind") == "Status" and status.get("code") == response.status and status.get("message")
+            good = (
+                status.get("kind") == "Status"
+                and status.get("code") == response.status
+                and status.get("message")
+            )
             return response.status, "" if good else f"no Status: {body[:500]!r}"
 
     async def read_everything(self) -> list[str]:

@@ -64,7 +64,7 @@ def patch_object(kind: Kind[T], obj: T, patch: Patch, context: Context, author: 
     if patch.type is PatchType.APPLY:
         wanted = read_applied(kind, patch.body, context)
         document = apply_to(kind, obj, wanted, context, author, now, force=patch.force)
-        return _read_result(kind, document, obj)
+        return with_meta(_read_result(kind, document, obj), managed_fields=author.owners)
     # Owners are large, and hardly any patch is about them.
     about_owners = b"managedFields" in patch.body
     shown: Any = obj if about_owners else with_meta(obj, managed_fields=())

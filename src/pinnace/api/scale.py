@@ -7,7 +7,7 @@ from pinnace.api.context import Context
 from pinnace.api.errors import not_found
 from pinnace.api.kinds import strategy_of
 from pinnace.api.patches import Patch, read_applied
-from pinnace.api.strategy import Scaling, meta_of
+from pinnace.api.strategy import Scaling, meta_of, with_meta
 from pinnace.api.validation.problems import Problems
 from pinnace.kube import codec
 from pinnace.kube.kinds import SCALE, Kind
@@ -71,7 +71,8 @@ def apply_scale(kind: Kind[T], obj: T, patch: Patch, context: Context, author: A
         for name in path[:-1]:
             below = below.setdefault(name, {})
         below[path[-1]] = scale.spec.replicas or 0
-    return codec.from_json(kind, apply_to(kind, obj, document, context, author, now, force=patch.force))
+    result = apply_to(kind, obj, document, context, author, now, force=patch.force)
+    return with_meta(codec.from_json(kind, result), managed_fields=author.owners)
 
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")

@@ -179,7 +179,7 @@ class Writer:
             if checked:
                 await self._check_revision(row, key, meta_of(new).resource_version, record)
             try:
-                if (new is old or new == old) and author.owners is None:
+                if new is old or new == old:
                     await self._store.settled(key)
                     return old
                 if not prepared:

@@ -5,7 +5,9 @@ Source: structured-merge-diff v6, typed/helpers.go, listItemToPathElement
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Items
+from functools import lru_cache
 from typing import Any
 
 from pinnace.api.apply.sets import item_step, value_step
@@ -26,8 +28,9 @@ def step_of(item: Any, of: Sequence) -> str:
         raise BadItem("associative list with keys may not have non-map elements")
     if len(of.keys) == 1:
         (key,) = of.keys
-        if key in item:
-            return item_step({key: item[key]})
+        value = item.get(key)
+        if type(value) is str:
+            return _named(key, value)
     found = {
         key: item[key] if key in item else of.defaults[key]
         for key in sorted(of.keys)
@@ -39,7 +42,21 @@ def step_of(item: Any, of: Sequence) -> str:
             f"associative list with keys has an element that omits all key fields [{names}]"
             " (and doesn't have default values for any key fields)"
         )
-    return item_step(found)
+    return _of_two(*found.items()) if len(found) == 2 and _are_plain(found.values()) else item_step(found)
+
+
+@lru_cache(maxsize=8192)
+def _named(key: str, value: str) -> str:
+    return item_step({key: value})
+
+
+def _are_plain(values: Iterable[Any]) -> bool:
+    return all(type(value) in (str, int) for value in values)
+
+
+@lru_cache(maxsize=8192)
+def _of_two(one: tuple[str, Any], other: tuple[str, Any]) -> str:
+    return item_step(dict((one, other)))
 
 
 def _value_step(item: Any) -> str:

@@ -24,22 +24,28 @@ ANCIENT: Final = "ancient-changes"  # Source: capmanagers.go
 BEFORE_FIRST_APPLY: Final = "before-first-apply"  # Source: skipnonapplied.go
 
 # What every document says, or only we may say: nobody owns it. Source: stripmeta.go
-NOT_OWNED: Final[Fields] = {
-    "f:apiVersion": {},
-    "f:kind": {},
-    "f:metadata": {
-        ".": {},
-        "f:name": {},
-        "f:namespace": {},
-        "f:creationTimestamp": {},
-        "f:selfLink": {},
-        "f:uid": {},
-        "f:clusterName": {},
-        "f:generation": {},
-        "f:managedFields": {},
-        "f:resourceVersion": {},
-    },
-}
+_NOT_OWNED_META: Final = frozenset(
+    {
+        ".",
+        "f:name",
+        "f:namespace",
+        "f:creationTimestamp",
+        "f:selfLink",
+        "f:uid",
+        "f:clusterName",
+        "f:generation",
+        "f:managedFields",
+        "f:resourceVersion",
+    }
+)
+
+
+def ownable(fields: Fields) -> Fields:
+    """Return the set without what nobody owns."""
+    left = {step: below for step, below in fields.items() if step not in ("f:apiVersion", "f:kind")}
+    meta = left.pop("f:metadata", None)
+    kept = {} if not meta else {step: below for step, below in meta.items() if step not in _NOT_OWNED_META}
+    return {"f:metadata": kept, **left} if kept else left
 
 
 class Owner(NamedTuple):

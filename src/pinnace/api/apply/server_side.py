@@ -18,12 +18,12 @@ from pinnace.api.apply.items import BadItem
 from pinnace.api.apply.last_applied import allowed_conflicts
 from pinnace.api.apply.managed import (
     BEFORE_FIRST_APPLY,
-    NOT_OWNED,
     Managed,
     Owned,
     Owner,
     applier,
     cap_updaters,
+    ownable,
     updater,
 )
 from pinnace.api.apply.merging import merge
@@ -138,7 +138,7 @@ def _collect_applied(terms: Terms, applied: Applied) -> Fields:
 def _found_before(terms: Terms, live: Document, applied: Applied, now: str) -> Managed:
     """Return the owner of what an object has whose owners nobody has noted so far."""
     fields = terms.owned_by_part(created(live, terms.of), applied.subresource)
-    fields = difference(fields, NOT_OWNED)
+    fields = ownable(fields)
     if not fields:
         return {}
     owner = updater(BEFORE_FIRST_APPLY, applied.api_version, applied.subresource)
@@ -156,11 +156,11 @@ def _apply(
         merged = merge(live, terms.part_of(applied.document, applied.subresource), terms.of)
     except BadItem as error:
         raise ApiError(Reason.BAD_REQUEST, f"failed to merge config: {error}") from None
-    if last is not None:
+    owned = ownable(fields)
+    if last is not None and last.fields != owned:
         merged = _prune(terms, merged, managed, last)
     managed = _take_from_others(terms, live, merged, applied.api_version, managed, me, force=applied.force)[0]
     same = live == merged
-    owned = difference(fields, NOT_OWNED)
     if not owned:
         del managed[me]
     elif last is not None and last.fields == owned and last.api_version == applied.api_version:
@@ -275,7 +275,7 @@ def note_update(
 ) -> Managed:
     """Return the owners after an ordinary write: its author owns what it changed, and nobody else does."""
     left, change = _take_from_others(terms, live, new, me.api_version, managed, me, force=True)
-    mine = difference(terms.owned_by_part(change.written, me.subresource), NOT_OWNED)
+    mine = ownable(terms.owned_by_part(change.written, me.subresource))
     return cap_updaters(_owning(left, me, mine, change.removed, now))
 
 

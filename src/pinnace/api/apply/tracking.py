@@ -18,13 +18,13 @@ from pinnace.api.apply.comparing import created
 from pinnace.api.apply.last_applied import keep_last_applied
 from pinnace.api.apply.managed import (
     FIELDS_V1,
-    NOT_OWNED,
     UNKNOWN,
     UPDATE,
     Managed,
     Owned,
     Owner,
     is_reset,
+    ownable,
     read_managed,
     same_but_for_times,
     share,
@@ -41,7 +41,7 @@ from pinnace.api.apply.server_side import (
     note_taking,
     note_update,
 )
-from pinnace.api.apply.sets import difference, render, without
+from pinnace.api.apply.sets import render, without
 from pinnace.api.apply.types import Record, type_of
 from pinnace.api.context import Context
 from pinnace.api.memo import Memo
@@ -153,7 +153,7 @@ def _created_fields(kind: Kind[Any], obj: Any) -> msgspec.Raw:
         fields = created(msgspec.json.decode(text), type_of(kind))
         if kind.has_status:
             fields = without(fields, ("f:status",))
-        known = share(render(difference(fields, NOT_OWNED)))
+        known = share(render(ownable(fields)))
         if remembered:
             _CREATED.put(key, known)
     return known

@@ -41,7 +41,9 @@ def test_what_is_written_is_read_again(one: frozenset[Path]) -> None:
 
 
 @given(SETS, SETS)
-def test_equal_sets_are_equal_whatever_way_they_were_made(one: frozenset[Path], other: frozenset[Path]) -> None:
+def test_equal_sets_are_equal_whatever_way_they_were_made(
+    one: frozenset[Path], other: frozenset[Path]
+) -> None:
     together = from_paths([*one, *other])
     assert union(from_paths(list(other)), from_paths(list(one))) == together
     assert render(union(from_paths(list(one)), from_paths(list(other)))) == render(together)

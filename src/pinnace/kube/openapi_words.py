@@ -26,7 +26,23 @@ _LIST_METADATA = "At which version the list was read, and how to get the rest of
 
 def describe_schemas(schemas: JsonObject, modules: Mapping[str, str]) -> JsonObject:
     """Return the schemas with descriptions. `modules`: the part of a schema's name before its struct -> our module."""
-    return {name: _describe(name, schema, modules) for name, schema in schemas.items()}
+    described = {name: _describe(name, schema, modules) for name, schema in schemas.items()}
+    for name, said in _said_of(described).items():
+        # kubectl prints the field's sentence and then the struct's: the same one twice helps nobody.
+        if described.get(name, {}).get("description") in said and len(said) == 1:
+            del described[name]["description"]
+    return described
+
+
+def _said_of(schemas: JsonObject) -> dict[str, set[str]]:
+    """Return schema's name -> what the fields that hold one say."""
+    said: dict[str, set[str]] = {}
+    for schema in schemas.values():
+        for part in schema.get("properties", {}).values():
+            for reference in part.get("allOf", ()):
+                name = reference.get("$ref", "").removeprefix("#/components/schemas/")
+                said.setdefault(name, set()).add(part.get("description", ""))
+    return said
 
 
 def _describe(name: str, schema: JsonObject, modules: Mapping[str, str]) -> JsonObject:

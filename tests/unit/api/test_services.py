@@ -141,7 +141,7 @@ async def test_the_address_may_not_change_but_may_be_left_out() -> None:
     with pytest.raises(ApiError) as caught:
         await api.update(service(clusterIP="10.96.3.3"))
     assert [(cause.field, cause.message) for cause in caught.value.causes] == [
-        ("spec.clusterIPs[0]", 'Invalid value: "10.96.3.3": may not change once set')
+        ("spec.clusterIPs[0]", 'Invalid value: ["10.96.3.3"]: may not change once set')
     ]
 
 

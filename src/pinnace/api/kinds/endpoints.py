@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from pinnace.api.strategy import Strategy
 from pinnace.api.validation.addresses import validate_endpoint_ip
 from pinnace.api.validation.containers import PROTOCOLS
-from pinnace.api.validation.names import check_label_name
+from pinnace.api.validation.names import check_label_name, check_qualified_name, check_subdomain
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import ENDPOINTS
 from pinnace.kube.objects.core_v1 import EndpointPort, Endpoints, EndpointSubset
@@ -33,10 +33,12 @@ def _validate(endpoints: Endpoints, problems: Problems) -> None:
         ):
             for at, address in enumerate(addresses):
                 validate_endpoint_ip(address.ip, f"{path}.{name}[{at}].ip", problems)
-                if address.hostname:
-                    problems.each(
-                        f"{path}.{name}[{at}].hostname", address.hostname, check_label_name(address.hostname)
-                    )
+                for wire, text, rule in (
+                    ("hostname", address.hostname, check_label_name),
+                    ("nodeName", address.node_name, check_subdomain),
+                ):
+                    if text:
+                        problems.each(f"{path}.{name}[{at}].{wire}", text, rule(text))
         for at, port in enumerate(subset.ports):
             _validate_port(port, len(subset.ports) > 1, f"{path}.ports[{at}]", problems)
 
@@ -48,6 +50,8 @@ def _validate_port(port: EndpointPort, require_name: bool, path: str, problems: 
         problems.each(f"{path}.name", port.name, check_label_name(port.name))
     problems.port(f"{path}.port", port.port or 0)
     problems.one_of(f"{path}.protocol", port.protocol, PROTOCOLS, required=True)
+    if port.app_protocol:
+        problems.each(f"{path}.appProtocol", port.app_protocol, check_qualified_name(port.app_protocol))
 
 
 STRATEGY = Strategy(kind=ENDPOINTS, default=_default, validate=_validate, create_on_update=True)

@@ -12,8 +12,10 @@ from pinnace.api.strategy import Strategy
 from pinnace.api.validation.names import check_path_segment
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.resources import validate_quantity
+from pinnace.api.validation.selectors import validate_label_selector
 from pinnace.kube.kinds import HORIZONTAL_POD_AUTOSCALER
 from pinnace.kube.objects.autoscaling_v2 import (
+    CrossVersionObjectReference,
     HorizontalPodAutoscaler,
     HorizontalPodAutoscalerBehavior,
     HorizontalPodAutoscalerStatus,
@@ -114,18 +116,26 @@ def _validate(hpa: HorizontalPodAutoscaler, problems: Problems) -> None:
         problems.invalid(
             "spec.maxReplicas", spec.max_replicas, "must be greater than or equal to `minReplicas`"
         )
-    target = spec.scale_target_ref
-    for name, value in (("kind", target.kind), ("name", target.name)):
-        if not value:
-            problems.required(f"spec.scaleTargetRef.{name}")
-        else:
-            problems.each(f"spec.scaleTargetRef.{name}", value, check_path_segment(value))
+    _validate_reference(spec.scale_target_ref, "spec.scaleTargetRef", problems)
     for index, metric in enumerate(spec.metrics):
         _validate_metric(metric, f"spec.metrics[{index}]", problems)
     if spec.behavior is not None:
         for name, rules in (("scaleUp", spec.behavior.scale_up), ("scaleDown", spec.behavior.scale_down)):
             if rules is not None:
                 _validate_rules(rules, f"spec.behavior.{name}", problems)
+
+
+def _validate_reference(target: CrossVersionObjectReference, path: str, problems: Problems) -> None:
+    for name, value in (("kind", target.kind), ("name", target.name)):
+        if not value:
+            problems.required(f"{path}.{name}")
+        else:
+            problems.each(f"{path}.{name}", value, check_path_segment(value))
+
+
+def _validate_status(new: HorizontalPodAutoscaler, old: HorizontalPodAutoscaler, problems: Problems) -> None:
+    problems.not_negative("status.currentReplicas", new.status.current_replicas)
+    problems.not_negative("status.desiredReplicas", new.status.desired_replicas)
 
 
 def _validate_metric(metric: MetricSpec, path: str, problems: Problems) -> None:
@@ -167,8 +177,14 @@ def _validate_source(kind: str, source: Any, path: str, problems: Problems) -> N
                 f"{path}.target.averageValue", "may not set both a target raw value and a target utilization"
             )
         return
+    if kind == "Object":
+        _validate_reference(source.described_object, f"{path}.describedObject", problems)
     if not source.metric.name:
-        problems.required(f"{path}.metric.name")
+        problems.required(f"{path}.metric.name", "must specify a metric name")
+    else:
+        problems.each(f"{path}.metric.name", source.metric.name, check_path_segment(source.metric.name))
+    if source.metric.selector is not None:
+        validate_label_selector(source.metric.selector, f"{path}.metric.selector", problems)
     if kind == "Pods" and target.average_value is None:
         problems.required(f"{path}.target.averageValue", "must specify a positive target averageValue")
     if kind in ("Object", "External"):
@@ -230,4 +246,5 @@ STRATEGY = Strategy(
     prepare_update=_prepare_update,
     prepare_status=_prepare_status,
     validate=_validate,
+    validate_status=_validate_status,
 )

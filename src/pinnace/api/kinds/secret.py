@@ -13,11 +13,12 @@ from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import SECRET
 from pinnace.kube.objects.core_v1 import Secret
 
+_SSH_KEY = "ssh-privatekey"
 # The keys that a type can't do without.
 _REQUIRED_KEYS: Mapping[str, tuple[str, ...]] = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
-    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/ssh-auth": (_SSH_KEY,),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
 _JSON_KEYS = (".dockercfg", ".dockerconfigjson")
@@ -45,10 +46,12 @@ def _validate(secret: Secret, problems: Problems) -> None:
     if total > LIMIT_BYTES:
         problems.too_long("data", LIMIT_BYTES)
     for key in _REQUIRED_KEYS.get(secret.type, ()):
-        if key not in secret.data:
+        if key not in secret.data or (key == _SSH_KEY and not secret.data[key]):
             problems.required(f"data[{key}]")
-        elif key in _JSON_KEYS and not _is_json(secret.data[key]):
-            problems.invalid(f"data[{key}]", "<secret contents redacted>", "invalid character")
+        elif key in _JSON_KEYS:
+            wrong = _check_json(secret.data[key])
+            if wrong:
+                problems.invalid(f"data[{key}]", "<secret contents redacted>", wrong)
     if secret.type == "kubernetes.io/basic-auth" and not {"username", "password"} & set(secret.data):
         problems.required("data[username]")
         problems.required("data[password]")
@@ -58,12 +61,27 @@ def _validate(secret: Secret, problems: Problems) -> None:
         problems.required(f"metadata.annotations[{_ACCOUNT_ANNOTATION}]")
 
 
-def _is_json(text: str) -> bool:
+def _check_json(text: str) -> str:
+    """Return what is wrong with a JSON object in base64, nearly in Go's words; "" when nothing is."""
     try:
-        json.loads(b64decode(text))
-    except (ValueError, RecursionError):
-        return False
-    return True
+        document = b64decode(text).decode()
+    except ValueError:
+        return "invalid character"
+    if not document.strip():
+        return "unexpected end of JSON input"
+    try:
+        found = json.loads(document)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(document.rstrip()):
+            return "unexpected end of JSON input"
+        return f"invalid character '{document[error.pos]}' looking for beginning of value"
+    except RecursionError:
+        return "exceeded max depth"
+    kinds = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+    if found is None or isinstance(found, dict):
+        return ""
+    kind = kinds.get(type(found), "value")
+    return f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
 
 
 def _validate_update(new: Secret, old: Secret, problems: Problems) -> None:

@@ -10,8 +10,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from pinnace.base.times import parse_time
-from pinnace.kube.objects.core_v1 import ContainerStateTerminated, ContainerStatus, Pod
-from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts
+from pinnace.kube.objects.core_v1 import (
+    ContainerStateTerminated,
+    ContainerStatus,
+    Pod,
+    ResourceRequirements,
+)
+from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, all_containers
 from pinnace.node.probes import ProbeKind, probes_of
 from pinnace.node.status import CONTAINER_ID_PREFIX
 from pinnace.sandbox.spec import ContainerHandle, Sandbox
@@ -79,6 +84,7 @@ def _read_container(
     if last is None and status is not None and status.last_state:
         last = _ending_of(status.last_state.terminated)
     image_id = status.image_id if status is not None else ""
+    resources = _read_resources(pod, name, status)
     if handle is None:
         return _read_lost(name, status, restarts, last, now)
     attempt = _attempt(handle)
@@ -98,6 +104,7 @@ def _read_container(
             ready=ready,
             started=started,
             crashes=restarts,
+            resources=resources,
         )
     if handle.state == "exited":
         return ContainerFacts(
@@ -112,6 +119,17 @@ def _read_container(
             crashes=restarts,
         )
     return ContainerFacts(name, attempt=attempt, restarts=restarts, last=last, crashes=restarts)
+
+
+def _read_resources(
+    pod: Pod | None, name: str, status: ContainerStatus | None
+) -> ResourceRequirements | None:
+    """Return what a container was given: its status says it; where it says nothing, it is what the pod asks for."""
+    if status is not None and status.resources is not None:
+        return status.resources
+    return (
+        next((c.resources for c in all_containers(pod) if c.name == name), None) if pod is not None else None
+    )
 
 
 def _read_ending(handle: ContainerHandle, messages: Mapping[str, str], now: float) -> Ending:

@@ -49,6 +49,7 @@ from pinnace.node.lifecycle import (
     PrepareVolumes,
     ReleaseSandbox,
     RemovePod,
+    ResizeContainer,
     StartContainer,
     Step,
     StopContainer,
@@ -57,6 +58,7 @@ from pinnace.node.lifecycle import (
 from pinnace.node.machine import Ended, PodImages, PodMachine, StartFailure
 from pinnace.node.prober import ProbeChange, Prober
 from pinnace.node.probes import ProbeKind, probes_of
+from pinnace.node.resizing import DEFERRED, describe_resources, find_changes, granted, judge
 from pinnace.node.sources import lacks_image, mounts_source, pulls_with, reads_source
 from pinnace.node.status import compute_status, shows_back_off
 
@@ -98,6 +100,7 @@ class NodeAgent:
         self._settings = settings
         self._tasks = Tasks("node", on_failure)
         self._queue: WorkQueue[str] = WorkQueue()
+        self._deferred: set[str] = set()  # pods that wait for resources which other pods have
         self._prober = Prober(clock, chance, self._tasks, self._probed)
         self._recording = KeyedLocks()
         self._drains = Drains(machine, clock, self._tasks, self._drained)
@@ -110,6 +113,7 @@ class NodeAgent:
             StartContainer: self._start_container,
             BackOffPull: self._back_off_pull,
             StopContainer: self._stop_container,
+            ResizeContainer: self._resize_container,
             KillContainer: self._kill_container,
             Drain: self._drain,
             ReleaseSandbox: self._release_sandbox,
@@ -169,6 +173,8 @@ class NodeAgent:
         if pod.spec.node_name != self._settings.node_name:
             return
         uid = pod.metadata.uid
+        for waiting in self._deferred - {uid}:
+            self._queue.add(waiting)
         if change.type == "DELETED":
             self.book.change(uid, lambda f: replace(f, object_gone=True))
         else:
@@ -305,6 +311,7 @@ class NodeAgent:
             pod, facts = self._read(uid)
             if pod is None or facts is None:
                 return None
+            facts = self._judge_resize(pod, facts)
             plan = plan_pod(pod, facts, self._clock.now())
             if plan.state in NO_MORE_STARTS:
                 self._waits.cancel(uid)
@@ -312,6 +319,49 @@ class NodeAgent:
             await self._write_status(uid)
             if not went_on:
                 return plan.requeue_after_s
+
+    def _judge_resize(self, pod: Pod, facts: PodFacts) -> PodFacts:
+        """See whether what containers ask for now, other than they have, can be given; tell when the answer is new."""
+        uid = pod.metadata.uid
+        refusal = None
+        if find_changes(pod, facts):
+            node = self._api.find(kinds.NODE, "", self._settings.node_name)
+            allocatable = node.status.allocatable if node is not None else {}
+            refusal = judge(pod, self._api.pods_on(self._settings.node_name), allocatable)
+            if refusal is not None and refusal != facts.resize_refused:
+                self._event(
+                    pod,
+                    "Warning",
+                    f"Resize{refusal.reason}",
+                    f"Pod resize {refusal.reason}: {refusal.message}",
+                )
+        elif facts.resize_refused is None and facts.resize_problem is None:
+            self._deferred.discard(uid)
+            return facts
+        deferred = refusal is not None and refusal.reason == DEFERRED
+        (self._deferred.add if deferred else self._deferred.discard)(uid)
+        problem = facts.resize_problem if find_changes(pod, facts) else None
+        self.book.change(uid, lambda f: replace(f, resize_refused=refusal, resize_problem=problem))
+        return self.book.facts[uid]
+
+    async def _resize_container(self, pod: Pod, step: ResizeContainer) -> bool:
+        uid = pod.metadata.uid
+        container = find_container(pod, step.name)
+        known = self.book.facts[uid].container(step.name)
+        try:
+            await self._machine.resize_container(pod, container, known.container_id)
+        except PinnaceError as error:
+            before = self.book.facts[uid].resize_problem
+            problem = Problem("Error", error.message, self._clock.now(), before.failures + 1 if before else 1)
+            self.book.change(uid, lambda f: replace(f, resize_problem=problem))
+            if before is None or before.message != error.message:
+                self._event(pod, "Warning", "ResizeError", f"Pod resize error: {error.message}")
+            return True
+        self.book.change_container(uid, step.name, lambda c: replace(c, resources=container.resources))
+        self.book.change(uid, lambda f: replace(f, resize_problem=None))
+        if not find_changes(pod, self.book.facts[uid]):
+            self._event(pod, "Normal", "ResizeCompleted", f"Pod resize completed: {describe_resources(pod)}")
+        return True
 
     def _read(self, uid: str) -> tuple[Pod | None, PodFacts | None]:
         seen = self.book.pods.get(uid)
@@ -383,6 +433,9 @@ class NodeAgent:
         field = _field_of(pod, name)
         ip = self.book.facts[uid].ip
         try:
+            facts = self.book.facts[uid]
+            resources = granted(container, facts.container(name), facts.resize_refused)
+            container = msgspec.structs.replace(container, resources=resources)
             image = self._waits.get(pod, container, step.attempt)
             if image is None:
                 return True
@@ -402,6 +455,7 @@ class NodeAgent:
             ready=ProbeKind.READINESS not in probes,
             up=ProbeKind.STARTUP not in probes,
             starting=hook,
+            resources=container.resources,
         )
         if not image.pulled:  # else it was told when it came
             self._event(pod, "Normal", "Pulled", image.told, field=field)
@@ -515,6 +569,7 @@ class NodeAgent:
                 self.book.change(uid, lambda f: replace(f, sandbox_id="", removed=True))
                 return False
         self.book.forget(uid)
+        self._deferred.discard(uid)
         return False
 
     # --- telling -------------------------------------------------------------------------------------------------

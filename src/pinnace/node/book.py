@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.kube.objects.core_v1 import Container, Pod, ResourceRequirements
 from pinnace.node.facts import ContainerFacts, ContainerState, Ending, PodFacts, Problem, every_container
 from pinnace.node.lifecycle import BACKOFF_RESET_S, will_restart
+from pinnace.node.resizing import RESIZE_REASON
 from pinnace.node.sources import IMAGE_REASONS, lacks_image
 
 
@@ -58,6 +59,7 @@ class PodBook:
         ready: bool,
         up: bool,
         starting: bool = False,
+        resources: ResourceRequirements | None = None,
     ) -> None:
         """An attempt of a container runs. `up`: it has no start-up probe; `ready`: no readiness probe either.
 
@@ -78,7 +80,8 @@ class PodBook:
                 ready=ready and not starting,
                 started=up and not starting,
                 starting=starting,
-                crashes=before.crashes + 1 if again else before.crashes,
+                crashes=before.crashes + 1 if again and not before.resizing else before.crashes,
+                resources=resources,
             )
 
         self.change_container(uid, name, fn)
@@ -107,6 +110,7 @@ class PodBook:
                 started=False,
                 starting=False,
                 unhealthy="",
+                resizing=before.stop_reason == RESIZE_REASON,
                 stop_asked_at=None,
                 stop_reason="",
                 signalled_at=None,

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from pinnace.api.ephemeral import ephemeral_containers
-from pinnace.kube.objects.core_v1 import Container, Pod
+from pinnace.kube.objects.core_v1 import Container, Pod, ResourceRequirements
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a pod does not get the resources that it asks for: never on this node (Infeasible), or not now (Deferred)."""
+
+    reason: str
+    message: str
 
 
 class ContainerState(Enum):
@@ -71,6 +79,7 @@ class ContainerFacts:
     postStart hook has not ended yet. `stop_reason` is set once the container has been told to end, at `stop_asked_at`;
     `signalled_at` is when the preStop hook was over and the stop signal sent; `kill_sent` once SIGKILL followed.
     `pulling` says that its image is being asked for; `image` is what came of it, for the next start.
+    `resources` is what it was given when it started or was resized; `resizing` says that it ended to be started with others.
     """
 
     name: str
@@ -94,6 +103,8 @@ class ContainerFacts:
     stop_reason: str = ""
     signalled_at: float | None = None
     kill_sent: bool = False
+    resources: ResourceRequirements | None = None
+    resizing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,8 @@ class PodFacts:
     `volumes_due_at` when that ends: a token in them is to be renewed.
     `drained` says that its address has left the Service rules and its connections have ended (or had their time);
     `stop_began_at` is when the first container of the deleted pod was told to end. `removed` says that nothing of the pod
-    is left on this machine, `object_gone` that nothing is left in the API.
+    is left on this machine, `object_gone` that nothing is left in the API. `resize_refused` is why its containers keep other
+    resources than it asks for, `resize_problem` why they could not be given them.
     """
 
     sandbox_id: str = ""
@@ -121,6 +133,8 @@ class PodFacts:
     stop_began_at: float | None = None
     removed: bool = False
     object_gone: bool = False
+    resize_refused: Refusal | None = None
+    resize_problem: Problem | None = None
 
     def container(self, name: str) -> ContainerFacts:
         """Return the facts of a container; those of one that never started when none are known."""

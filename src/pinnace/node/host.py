@@ -37,9 +37,12 @@ from pinnace.node.specs import (
     MESSAGE_POLICY_LABEL,
     DnsFacts,
     compute_container_spec,
+    compute_limits,
+    compute_pod_limits,
     compute_sandbox_spec,
     container_id,
     sandbox_id,
+    widest,
 )
 from pinnace.node.tokens import PodTokens
 from pinnace.node.volumes import VolumePlan, make_sub_path, plan_volume, write_volumes
@@ -220,6 +223,7 @@ class HostMachine:
         uid = pod.metadata.uid
         spec = self._compose(pod, container, attempt, ip, image)
         try:
+            await self._fit_sandbox(pod)
             spec = await asyncio.to_thread(self._prepare_files, uid, spec)
             await self._sandboxes.create_container(sandbox_id(uid), spec)
         except PinnaceError as error:
@@ -234,6 +238,13 @@ class HostMachine:
         if attempt > 0:
             await self._forget_attempts(uid, container.name, attempt)
         return Started(spec.id)
+
+    async def _fit_sandbox(self, pod: Pod) -> None:
+        """Set the pod's own limits anew if its containers ask for others since it was made."""
+        sandbox = self._sandboxes.get_sandbox(sandbox_id(pod.metadata.uid))
+        wanted = compute_pod_limits(pod)
+        if sandbox is not None and not sandbox.gone and sandbox.spec.limits != wanted:
+            await self._sandboxes.update_sandbox(replace(sandbox.spec, limits=wanted))
 
     def _compose(
         self, pod: Pod, container: Container, attempt: int, ip: str, image: PodImage
@@ -324,6 +335,33 @@ class HostMachine:
                 )
         name = (container.lifecycle.stop_signal if container.lifecycle else "") or handle.stop_signal
         self._sandboxes.kill(container_id, parse_signal(name))
+
+    async def resize_container(self, pod: Pod, container: Container, container_id: str) -> None:
+        """The pod's own cgroup first makes room, then the container's changes, then the pod's is as it shall be."""
+        handle = self._sandboxes.get_container(container_id)
+        sandbox = self._sandboxes.get_sandbox(sandbox_id(pod.metadata.uid))
+        if handle is None or sandbox is None:
+            raise HostError(f"container {container_id} is not there")
+        limits = compute_limits(container)
+        self._check_memory(container_id, limits.memory_bytes)
+        wanted = compute_pod_limits(pod)
+        await self._sandboxes.update_sandbox(
+            replace(sandbox.spec, limits=widest(sandbox.spec.limits, wanted))
+        )
+        await self._sandboxes.update_limits(container_id, limits)
+        await self._sandboxes.update_sandbox(replace(sandbox.spec, limits=wanted))
+
+    def _check_memory(self, container_id: str, limit: int | None) -> None:
+        """Refuse a limit below what is in use: the kernel would kill, or (v1) say that it is busy.
+
+        Source: Kubernetes v1.36, pkg/kubelet/kuberuntime, validateMemoryResizeAction.
+        """
+        usage = self._sandboxes.usage(container_id)
+        if limit is not None and usage is not None and usage.memory_working_set_bytes >= limit:
+            raise UserError(
+                f"attempting to set container memory limit ({limit}) below current usage"
+                f" ({usage.memory_working_set_bytes})"
+            )
 
     async def kill_container(self, container_id: str) -> None:
         self._sandboxes.kill(container_id, signal.SIGKILL)

@@ -26,6 +26,7 @@ from pinnace.node.facts import (
     is_ephemeral,
     is_sidecar,
 )
+from pinnace.node.resizing import RESIZE_REASON, find_changes, needs_restart
 
 BACKOFF_FIRST_S = 10.0  # Source: pkg/kubelet/kubelet.go, backOffPeriod
 BACKOFF_MAX_S = 300.0  # Source: pkg/kubelet/kubelet.go, MaxCrashLoopBackOff
@@ -95,6 +96,13 @@ class StopContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """Give a running container the resources that its pod asks for now."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class KillContainer:
     """Send SIGKILL."""
 
@@ -124,6 +132,7 @@ Step = (
     | StartContainer
     | BackOffPull
     | StopContainer
+    | ResizeContainer
     | KillContainer
     | Drain
     | ReleaseSandbox
@@ -216,6 +225,8 @@ def will_restart(pod: Pod, container: Container, known: ContainerFacts) -> bool:
     """Say whether a container that has ended as `known` says is started again; an ephemeral one never is."""
     if is_ephemeral(pod, container.name):
         return False
+    if known.resizing:
+        return True
     if is_sidecar(container):
         return True
     if container in pod.spec.init_containers:
@@ -265,8 +276,29 @@ def _plan_running(pod: Pod, facts: PodFacts, now: float) -> Planned:
         more, wait_s = _plan_container(pod, container, known, now, may_start=may_start)
         steps += more
         waits.append(wait_s)
-    more, wait_s = _plan_ephemeral(pod, facts, now, may_start=may_start)
-    return [*steps, *more], _soonest([*waits, wait_s])
+    for plan in (_plan_ephemeral(pod, facts, now, may_start=may_start), _plan_resize(pod, facts, now)):
+        steps += plan[0]
+        waits.append(plan[1])
+    return steps, _soonest(waits)
+
+
+def _plan_resize(pod: Pod, facts: PodFacts, now: float) -> Planned:
+    """Give running containers what they ask for by now, if the node can; those that want it so are started anew."""
+    if facts.resize_refused is not None:
+        return [], None
+    wait_s = _problem_wait_s(facts.resize_problem, now)
+    if wait_s > 0:
+        return [], wait_s
+    steps: list[Step] = []
+    for container in find_changes(pod, facts):
+        known = facts.container(container.name)
+        if known.unhealthy or known.stop_asked_at is not None:
+            continue
+        if needs_restart(container, known):
+            steps.append(StopContainer(container.name, RESIZE_REASON, grace_of(pod)))
+        else:
+            steps.append(ResizeContainer(container.name))
+    return steps, None
 
 
 def _plan_ephemeral(pod: Pod, facts: PodFacts, now: float, *, may_start: bool) -> Planned:
@@ -392,7 +424,7 @@ def _has_pre_stop(pod: Pod, name: str) -> bool:
 
 
 def _ended_for_good(pod: Pod, known: ContainerFacts) -> bool:
-    if known.state is not ContainerState.EXITED:
+    if known.state is not ContainerState.EXITED or known.resizing:
         return False
     policy = pod.spec.restart_policy
     return policy == "Never" or (policy == "OnFailure" and _code(known) == 0)

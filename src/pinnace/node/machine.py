@@ -100,6 +100,10 @@ class PodMachine(Protocol):
         """Run the preStop hook, for `grace_s` at most, then send the stop signal; with no grace, SIGKILL."""
         ...
 
+    async def resize_container(self, pod: Pod, container: Container, container_id: str) -> None:
+        """Give a running container, and the pod around it, the resources of `container`. Raises: HostError, UserError."""
+        ...
+
     async def kill_container(self, container_id: str) -> None:
         """Send SIGKILL."""
         ...

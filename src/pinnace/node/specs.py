@@ -89,6 +89,19 @@ def compute_pod_limits(pod: Pod) -> Limits:
     )
 
 
+def widest(one: Limits, other: Limits) -> Limits:
+    """Return the larger of each limit; none is larger than any."""
+
+    def larger(a: int | None, b: int | None) -> int | None:
+        return None if a is None or b is None else max(a, b)
+
+    return Limits(
+        cpu_request_milli=larger(one.cpu_request_milli, other.cpu_request_milli),
+        cpu_limit_milli=larger(one.cpu_limit_milli, other.cpu_limit_milli),
+        memory_bytes=larger(one.memory_bytes, other.memory_bytes),
+    )
+
+
 def compute_limits(container: Container) -> Limits:
     """Return the cgroup limits of one container."""
     requests, limits = container.resources.requests, container.resources.limits

@@ -22,6 +22,7 @@ from pinnace.kube.objects.core_v1 import (
     PodCondition,
     PodIP,
     PodStatus,
+    ResourceRequirements,
 )
 from pinnace.kube.objects.core_v1 import (
     ContainerState as ContainerStateStatus,
@@ -34,8 +35,10 @@ from pinnace.node.lifecycle import (
     is_initialized,
     will_restart,
 )
+from pinnace.node.resizing import find_changes, granted
 
 CONTAINER_ID_PREFIX = "pinnace://"
+_PASSING = ("PodResizePending", "PodResizeInProgress")  # there only as long as they hold
 
 
 def compute_status(pod: Pod, facts: PodFacts, *, host_ip: str, now: float) -> PodStatus:
@@ -132,7 +135,15 @@ def _container_status(
         restart_count=known.restarts,
         state=state,
         last_state=ContainerStateStatus(terminated=_terminated(last) if last is not None else None),
+        resources=known.resources if _has_any(known.resources) else None,
+        allocated_resources=granted(container, known, facts.resize_refused).requests
+        if _has_any(known.resources)
+        else {},
     )
+
+
+def _has_any(resources: ResourceRequirements | None) -> bool:
+    return resources is not None and bool(resources.requests or resources.limits)
 
 
 def _ephemeral_status(
@@ -229,6 +240,31 @@ def _conditions(pod: Pod, facts: PodFacts, *, done: bool, phase: str) -> list[Po
             if (scheduled := _find(pod.status.conditions, "PodScheduled"))
             else [PodCondition(type="PodScheduled", status="True")]
         ),
+        *_conditions_of_resize(pod, facts, done=done),
+    ]
+
+
+def _conditions_of_resize(pod: Pod, facts: PodFacts, *, done: bool) -> list[PodCondition]:
+    """Return what keeps containers from the resources that the pod asks for, or that they are being given them.
+
+    Source: Kubernetes v1.36, pkg/kubelet/status, SetPodResizePendingCondition and SetPodResizeInProgressCondition.
+    """
+    if done or not find_changes(pod, facts):
+        return []
+    refusal, problem = facts.resize_refused, facts.resize_problem
+    if refusal is not None:
+        kind, reason, message = "PodResizePending", refusal.reason, refusal.message
+    else:
+        kind, reason = "PodResizeInProgress", problem.reason if problem is not None else ""
+        message = problem.message if problem is not None else ""
+    return [
+        PodCondition(
+            type=kind,
+            status="True",
+            reason=reason,
+            message=message,
+            observed_generation=pod.metadata.generation,
+        )
     ]
 
 
@@ -269,7 +305,7 @@ def _merge_conditions(
     merged = [
         replace(
             condition,
-            observed_generation=None,
+            observed_generation=condition.observed_generation if condition.type in _PASSING else None,
             last_transition_time=before.last_transition_time
             if (before := _find(old, condition.type))
             and before.status == condition.status
@@ -278,7 +314,8 @@ def _merge_conditions(
         )
         for condition in new
     ]
-    return (*merged, *(condition for condition in old if condition.type not in ours))
+    kept = (condition for condition in old if condition.type not in ours and condition.type not in _PASSING)
+    return (*merged, *kept)
 
 
 def _find(conditions: tuple[PodCondition, ...], kind: str) -> PodCondition | None:

@@ -14,7 +14,13 @@ import msgspec
 
 from pinnace.kube.objects import core_v1
 from pinnace.kube.objects.core_v1 import Node, Pod
-from pinnace.scheduler.requests import Amounts, compute_requests, compute_scoring_requests, parse_amounts
+from pinnace.scheduler.requests import (
+    Amounts,
+    compute_requests,
+    compute_scoring_requests,
+    counted_spec,
+    parse_amounts,
+)
 
 HARD_EFFECTS = ("NoSchedule", "NoExecute")
 ENDED_PHASES = ("Succeeded", "Failed")
@@ -64,7 +70,7 @@ def pod_facts(pod: Pod) -> PodFacts:
     spec, meta = pod.spec, pod.metadata
     affinity = spec.affinity
     node_affinity = None if affinity is None else affinity.node_affinity
-    requests = compute_requests(spec)
+    requests = compute_requests(counted_spec(pod))
     scoring = compute_scoring_requests(spec)
     host_ports = _host_ports(spec)
     return PodFacts(

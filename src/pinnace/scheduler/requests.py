@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pinnace.kube.objects.core_v1 import Container, PodSpec
+from msgspec.structs import replace
+
+from pinnace.kube.objects.core_v1 import Container, Pod, PodSpec
 from pinnace.kube.quantity import QuantityLike, cpu_milli, to_bytes
 
 Amounts = dict[str, int]
@@ -19,6 +21,7 @@ DEFAULT_MEMORY_BYTES = 200 * 1024 * 1024
 
 # Source: Kubernetes v1.36, component-helpers/resource, SupportedPodLevelResources (and hugepages-*)
 POD_LEVEL = ("cpu", "memory")
+_RESIZES = ("PodResizePending", "PodResizeInProgress")
 
 
 def parse_amounts(quantities: Mapping[str, QuantityLike]) -> Amounts:
@@ -41,6 +44,32 @@ def compute_requests(spec: PodSpec) -> Amounts:
                 amounts[name] = amount
     _add(amounts, parse_amounts(spec.overhead))
     return {name: amount for name, amount in amounts.items() if amount and name != "pods"}
+
+
+def counted_spec(pod: Pod) -> PodSpec:
+    """Return the spec as it counts on a node: while containers are to get other resources than they have, the larger of both.
+
+    What the node can never give does not count. Source: Kubernetes v1.36, component-helpers/resource/helpers.go,
+    determineContainerReqs.
+    """
+    pending = next((c for c in pod.status.conditions if c.type in _RESIZES), None)
+    if pending is None:
+        return pod.spec
+    given = {s.name: s.allocated_resources for s in pod.status.container_statuses if s.allocated_resources}
+    infeasible = pending.reason == "Infeasible"
+
+    def count(container: Container) -> Container:
+        has = given.get(container.name)
+        if has is None:
+            return container
+        asks = container.resources.requests
+        larger = asks if not infeasible else has
+        if not infeasible:
+            its = parse_amounts(asks)
+            larger = {**asks, **{n: q for n, q in has.items() if parse_amounts({n: q})[n] > its.get(n, 0)}}
+        return replace(container, resources=replace(container.resources, requests=larger))
+
+    return replace(pod.spec, containers=tuple(map(count, pod.spec.containers)))
 
 
 def compute_scoring_requests(spec: PodSpec) -> tuple[int, int]:

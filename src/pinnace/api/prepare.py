@@ -19,9 +19,9 @@ from pinnace.api.context import Context
 from pinnace.api.errors import bad_request, conflict
 from pinnace.api.kinds.namespace import prepare_finalize
 from pinnace.api.strategy import Strategy, meta_of, with_meta
-from pinnace.api.unacted import find_unacted
 from pinnace.api.validation.metadata import validate_metadata, validate_metadata_update
 from pinnace.api.validation.problems import Problems
+from pinnace.api.warned import find_warnings
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
@@ -251,9 +251,7 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
 
 def _warn(row: Strategy[T], obj: T, context: Context) -> None:
     if context.reads_warnings:
-        for sentence in row.warn(obj):
-            context.warn(sentence)
-        for sentence in find_unacted(row.kind, obj):
+        for sentence in find_warnings(row, obj):
             context.warn(sentence)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from pinnace.api.defaults.containers import compute_pull_policy
+from pinnace.api.defaults.images import compute_pull_policy
 from tests.unit.api.builders import document, make_api, pod
 
 

@@ -4,22 +4,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from pinnace.api.defaults.images import compute_pull_policy
 from pinnace.api.defaults.probes import default_lifecycle, default_probe
 from pinnace.api.defaults.quantities import Quantities, canonical_quantities
 from pinnace.kube.objects.core_v1 import Container, ContainerPort, EnvVar, ResourceRequirements
-
-
-def compute_pull_policy(image: str) -> str:
-    """Return "Always" for an image whose tag is latest, or missing, and "IfNotPresent" for all others.
-
-    Example: nginx → Always; nginx:1.27 → IfNotPresent; host:5000/nginx → Always; nginx@sha256:… → IfNotPresent.
-    """
-    name, _, digest = image.partition("@")
-    last = name.rpartition("/")[2]
-    tag = last.partition(":")[2]
-    if tag == "latest" or not (tag or digest):
-        return "Always"
-    return "IfNotPresent"
 
 
 def default_container(container: Container, *, limits_to_requests: bool, host_network: bool) -> Container:

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 from pinnace.api.defaults.containers import default_container
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.defaults.volumes import default_volume
-from pinnace.kube.objects.core_v1 import PodSecurityContext, PodSpec, PodTemplateSpec
+from pinnace.kube.objects.core_v1 import (
+    Container,
+    PodSecurityContext,
+    PodSpec,
+    PodTemplateSpec,
+    ResourceRequirements,
+)
+from pinnace.kube.quantity import Quantity, QuantityError, parse_quantity
 
 GRACE_S = 30
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -52,7 +59,33 @@ def default_pod_spec(spec: PodSpec, *, is_pod: bool) -> PodSpec:
         changes["service_account_name"] = changes["service_account"] = account
     if spec.overhead:
         changes["overhead"] = canonical_quantities(spec.overhead)
+    if spec.resources is not None:
+        changes["resources"] = _default_resources(spec.resources, changes["containers"], is_pod)
     return replace(spec, **changes)
+
+
+def _default_resources(
+    resources: ResourceRequirements, containers: tuple[Container, ...], is_pod: bool
+) -> ResourceRequirements:
+    """Fill in what a pod asks for as a whole: what its containers ask for together, or else its limit.
+
+    Source: Kubernetes v1.36, same file, defaultPodRequests.
+    """
+    limits, requests = canonical_quantities(resources.limits), canonical_quantities(resources.requests)
+    if not is_pod or not (limits or requests):
+        return replace(resources, limits=limits, requests=requests)
+    filled = dict(requests)
+    for name in ("cpu", "memory"):
+        asked = [c.resources.requests[name] for c in containers if name in c.resources.requests]
+        if name in filled or not asked:
+            continue
+        try:
+            filled[name] = str(sum((parse_quantity(text) for text in asked), Quantity(0)))
+        except QuantityError:
+            continue  # validation names it
+    for name, limit in limits.items():
+        filled.setdefault(name, limit)
+    return replace(resources, limits=limits, requests=filled)
 
 
 def default_template(template: PodTemplateSpec) -> PodTemplateSpec:

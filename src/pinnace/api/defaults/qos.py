@@ -16,8 +16,11 @@ def compute_qos_class(spec: PodSpec) -> str:
     """
     guaranteed = True
     asked = False
-    for container in (*spec.containers, *spec.init_containers):
-        resources = container.resources
+    whole = spec.resources
+    counted = [container.resources for container in (*spec.containers, *spec.init_containers)]
+    if whole is not None and (whole.requests or whole.limits):
+        counted = [whole]  # what the pod asks for as a whole is all that counts
+    for resources in counted:
         requests = {
             name: value for name, value in resources.requests.items() if name in _COUNTED and _positive(value)
         }

@@ -10,12 +10,13 @@ from pinnace.api.kinds.pod_parts import SUBPARTS
 from pinnace.api.memo import Memo, spec_key
 from pinnace.api.strategy import Strategy
 from pinnace.api.validation.pod_annotations import validate_pod_annotations
+from pinnace.api.validation.pod_status import validate_pod_status
 from pinnace.api.validation.pod_updates import validate_pod_update
 from pinnace.api.validation.pods import validate_pod_spec
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.warnings import find_pod_warnings
 from pinnace.kube.kinds import POD
-from pinnace.kube.objects.core_v1 import ContainerStatus, Pod, PodCondition, PodSpec, PodStatus
+from pinnace.kube.objects.core_v1 import Pod, PodCondition, PodSpec, PodStatus
 
 _ENDED = ("Succeeded", "Failed")
 
@@ -82,34 +83,6 @@ def _validate_change(new: Pod, old: Pod | None, problems: Problems) -> None:
         problems.forbidden("spec.nodeName", words)
 
 
-def _validate_status(new: Pod, old: Pod, problems: Problems) -> None:
-    if old.spec.restart_policy == "Always":
-        return
-    for name, now, before in (
-        ("containerStatuses", new.status.container_statuses, old.status.container_statuses),
-        ("initContainerStatuses", new.status.init_container_statuses, old.status.init_container_statuses),
-    ):
-        _validate_transitions(now, before, f"status.{name}", old.spec.restart_policy, problems)
-
-
-def _validate_transitions(
-    new: tuple[ContainerStatus, ...],
-    old: tuple[ContainerStatus, ...],
-    path: str,
-    policy: str,
-    problems: Problems,
-) -> None:
-    for index, before in enumerate(old):
-        ended = before.state.terminated
-        if ended is None or (ended.exit_code != 0 and policy == "OnFailure"):
-            continue
-        for now in new:
-            if now.name == before.name and now.state.terminated is None:
-                problems.forbidden(
-                    f"{path}[{index}].state", "may not be transitioned to non-terminated state"
-                )
-
-
 def _index(pod: Pod) -> Mapping[str, str]:
     return {"spec.nodeName": pod.spec.node_name, "status.phase": pod.status.phase}
 
@@ -134,7 +107,7 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_change=_validate_change,
     validate_update=validate_pod_update,
-    validate_status=_validate_status,
+    validate_status=validate_pod_status,
     index=_index,
     generation=True,
     grace=compute_grace,

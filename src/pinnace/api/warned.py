@@ -11,17 +11,23 @@ from pinnace.api.strategy import Strategy
 from pinnace.api.unacted import find_unacted
 from pinnace.api.validation.names import check_label_name
 from pinnace.kube.kinds import POD
+from pinnace.kube.objects.meta_v1 import ObjectMeta
 
 _SAID: Memo[tuple[str, ...]] = Memo()
 
 
 def find_warnings(row: Strategy[Any], obj: Any) -> tuple[str, ...]:
     """Return the sentences, in the order in which they were found."""
-    if row.kind is not POD or obj.metadata.annotations or check_label_name(obj.metadata.name):
+    if row.kind is not POD or _says_more(obj.metadata):
         return (*row.warn(obj), *find_unacted(row.kind, obj))
-    key = spec_key(obj.spec)  # with neither annotations nor a strange name, all depends on the spec
+    key = spec_key(obj.spec)
     said = _SAID.get(key)
     if said is None:
         said = (*row.warn(obj), *find_unacted(row.kind, obj))
         _SAID.put(key, said)
     return said
+
+
+def _says_more(meta: ObjectMeta) -> bool:
+    """Whether something may be said of a pod that doesn't follow from its spec: of its name, of Kubernetes' annotations."""
+    return any("kubernetes.io/" in key for key in meta.annotations) or bool(check_label_name(meta.name))

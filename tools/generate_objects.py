@@ -72,6 +72,7 @@ UNUSED = {  # definitions without fields or users
 OPTIONAL_STRINGS = {
     "io.k8s.api.core.v1.PersistentVolumeClaimSpec.storageClassName",
     "io.k8s.api.core.v1.PersistentVolumeClaimSpec.volumeAttributesClassName",
+    "io.k8s.api.discovery.v1.EndpointPort.name",  # kubectl reads it without looking whether it is there
 }
 
 # Nested structs that always exist, beside metadata, spec, status, template and whatever is required: they are no

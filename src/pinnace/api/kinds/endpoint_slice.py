@@ -23,9 +23,10 @@ _ZONES_MOST = 8
 
 
 def _default(piece: EndpointSlice) -> EndpointSlice:
-    if all(port.protocol for port in piece.ports):
+    if all(port.protocol and port.name is not None for port in piece.ports):
         return piece
-    return replace(piece, ports=tuple(replace(port, protocol=port.protocol or "TCP") for port in piece.ports))
+    ports = (replace(port, name=port.name or "", protocol=port.protocol or "TCP") for port in piece.ports)
+    return replace(piece, ports=tuple(ports))
 
 
 def _validate(piece: EndpointSlice, problems: Problems) -> None:
@@ -86,7 +87,7 @@ def _validate_ports(ports: tuple[EndpointPort, ...], problems: Problems) -> None
     if len(ports) > _PORTS_MOST:
         problems.too_many("ports", len(ports), _PORTS_MOST)
         return
-    names: set[str] = set()
+    names: set[str | None] = set()
     for index, port in enumerate(ports):
         path = f"ports[{index}]"
         if port.name:

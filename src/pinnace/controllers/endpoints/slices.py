@@ -29,6 +29,8 @@ from pinnace.kube.objects.meta_v1 import ObjectMeta
 
 MAX_ENDPOINTS = 100  # Source: Kubernetes v1.36, kube-controller-manager --max-endpoints-per-slice
 
+_NAMELESS = "\0"  # no port's name: a slice from a time when empty names were not stored is written anew
+
 Ports = tuple[Port, ...]
 
 
@@ -142,7 +144,10 @@ def _render_ports(ports: Iterable[Port]) -> tuple[EndpointPort, ...]:
 
 
 def _ports_of(one: EndpointSlice) -> Ports:
-    return tuple(Port(port.name, port.port or 0, port.protocol, port.app_protocol) for port in one.ports)
+    return tuple(
+        Port(_NAMELESS if port.name is None else port.name, port.port or 0, port.protocol, port.app_protocol)
+        for port in one.ports
+    )
 
 
 def _family_of(service: Service) -> str:

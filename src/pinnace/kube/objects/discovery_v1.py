@@ -42,7 +42,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
 
 class EndpointPort(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
     app_protocol: str = ""
-    name: str = ""
+    name: str | None = None
     port: int | None = None
     protocol: str = ""
 

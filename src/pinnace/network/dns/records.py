@@ -89,7 +89,7 @@ def _collect_endpoints(slices: Iterable[EndpointSlice]) -> tuple[EndpointName, .
     for each in slices:
         if each.address_type != "IPv4":
             continue
-        ports = tuple(NamedPort(p.name, (p.protocol or "TCP").lower(), p.port or 0) for p in each.ports)
+        ports = tuple(NamedPort(p.name or "", (p.protocol or "TCP").lower(), p.port or 0) for p in each.ports)
         for endpoint in each.endpoints:
             if endpoint.conditions.ready is False:
                 continue

@@ -67,7 +67,7 @@ class Api:
         self.chance = chance
         self.settings = settings
         self.kinds = KindTable()
-        self._reader = Reader(store, settings.cache_size)
+        self._reader = Reader(store, settings.cache_size, self.kinds)
         self._addresses = Addresses(settings, chance)
         self.access = Authorizer(self._reader)
         self._world = World(self._reader, clock, chance, quotas=Ledger(self._reader), access=self.access)

@@ -16,6 +16,7 @@ from pinnace.api.strategy import Strategy, meta_of
 from pinnace.api.versions import convert, decode_stored, render_stored, stored_kind, written_kind
 from pinnace.kube import codec
 from pinnace.kube.field_selectors import fields_of
+from pinnace.kube.kind_table import BUILT_IN, KindTable
 from pinnace.kube.kinds import Kind
 from pinnace.store.interface import Header, Key, Record, Revision, Store
 
@@ -92,9 +93,19 @@ def header_of(row: Strategy[Any], key: Key, obj: Any) -> Header:
 class Reader:
     """Gets and lists objects of every kind."""
 
-    def __init__(self, store: Store, cache_size: int) -> None:
+    def __init__(self, store: Store, cache_size: int, kinds: KindTable = BUILT_IN) -> None:
         self._store = store
+        self._kinds = kinds
         self.cache = ObjectCache(cache_size)
+
+    def kind_named(self, api_version: str, kind: str) -> Kind[Any] | None:
+        """Return the row of an apiVersion and kind, custom ones too."""
+        return self._kinds.by_api_version(api_version, kind)
+
+    def versions_of(self, kind: Kind[Any]) -> tuple[str, ...]:
+        """Return the names of all versions in which a kind is served."""
+        versions = tuple(one.version for one in self._kinds.versions_of(kind) if one.group == kind.group)
+        return versions or (kind.version,)
 
     def decode(self, kind: Kind[T], record: Record) -> T:
         """Return a record's object, in the kind's version."""

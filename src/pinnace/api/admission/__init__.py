@@ -6,10 +6,12 @@ The table of rows that look across kinds, in Kubernetes' order. What concerns on
 """
 
 from pinnace.api.admission import (
+    claim_resize,
     default_classes,
     escalation,
     limit_ranger,
     namespaces,
+    policies,
     priority,
     runtime_classes,
     service_account,
@@ -38,8 +40,10 @@ ROWS: tuple[Admission, ...] = (
     priority.CLASS_ROW,
     tolerations.ROW,
     default_classes.STORAGE_ROW,
+    claim_resize.ROW,
     runtime_classes.ROW,
     default_classes.INGRESS_ROW,
+    policies.ROW,
     quota.ROW,  # last: what others refuse shall not be counted
 )
 

@@ -36,6 +36,14 @@ class AdmissionFacts(Facts, Protocol):
         """Return the objects with this value of an indexed field."""
         ...
 
+    def kind_named(self, api_version: str, kind: str) -> Kind[Any] | None:
+        """Return the row of an apiVersion and kind, custom ones too."""
+        ...
+
+    def versions_of(self, kind: Kind[Any]) -> tuple[str, ...]:
+        """Return the names of all versions in which a kind is served."""
+        ...
+
 
 class QuotaBook(Protocol):
     """What quota admission asks: see `quota/ledger.py`."""

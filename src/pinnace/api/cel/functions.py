@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pinnace.api.cel import formats, lists, nets, quantities, strings
+from pinnace.api.cel import authorizing, formats, lists, nets, quantities, strings
 
 ANY = ("int", "double", "string", "bool", "list", "map", "null", "bytes", "timestamp", "duration")
 
@@ -103,6 +103,12 @@ def _rows() -> Iterator[Function]:
     yield Function("isSemver", (s, b), b, quantities.is_semver, member=False)
     for name in ("major", "minor", "patch"):
         yield Function(name, (m,), i, quantities.VERSION_PARTS[name])
+    # Rights. Source: library/authz.go
+    for name in ("path", "group", "resource", "subresource", "namespace", "name", "check"):
+        yield Function(name, (m, s), m, getattr(authorizing, name))
+    yield Function("serviceAccount", (m, s, s), m, authorizing.service_account)
+    for name, returns in (("allowed", b), ("reason", s), ("errored", b), ("error", s)):
+        yield Function(name, (m,), returns, getattr(authorizing, name))
     # Named formats. Source: library/format.go
     for name in formats.NAMES:
         yield Function(f"format.{name}", (), m, formats.maker(name), member=False)

@@ -6,13 +6,14 @@ A kind without a row is kept as it comes, with its metadata checked. Invariant: 
 from functools import cache
 from typing import Any, TypeVar
 
+from pinnace.api.custom.strategies import custom_strategy
 from pinnace.api.kinds import (
     cluster_role,
     cluster_role_binding,
     config_map,
-    custom_resource_definition,
     controller_revision,
     cron_job,
+    custom_resource_definition,
     daemon_set,
     deployment,
     endpoint_slice,
@@ -44,8 +45,8 @@ from pinnace.api.kinds import (
     service_account,
     stateful_set,
     storage_class,
+    validating_admission_policy,
 )
-from pinnace.api.custom.strategies import custom_strategy
 from pinnace.api.strategy import Strategy
 from pinnace.kube.kinds import Kind
 
@@ -56,6 +57,8 @@ ROWS: tuple[Strategy[Any], ...] = (
     cluster_role_binding.STRATEGY,
     config_map.STRATEGY,
     custom_resource_definition.STRATEGY,
+    validating_admission_policy.POLICY,
+    validating_admission_policy.BINDING,
     controller_revision.STRATEGY,
     cron_job.STRATEGY,
     daemon_set.STRATEGY,

@@ -6,9 +6,11 @@ from typing import Any
 from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.tables import (
+    admission_policies,
     config_maps,
     controller_revisions,
     cron_jobs,
+    custom_resource_definitions,
     daemon_sets,
     deployments,
     endpoint_slices,
@@ -44,6 +46,9 @@ from pinnace.kubeapi.tables.custom import custom_table
 
 # By the store's resource: all versions of a kind have one table, made from the stored one.
 TABLES: Mapping[str, Table[Any]] = {
+    kinds.CUSTOM_RESOURCE_DEFINITION.resource: custom_resource_definitions.TABLE,
+    kinds.VALIDATING_ADMISSION_POLICY.resource: admission_policies.TABLE,
+    kinds.VALIDATING_ADMISSION_POLICY_BINDING.resource: admission_policies.BINDINGS,
     kinds.CONFIG_MAP.resource: config_maps.TABLE,
     kinds.CONTROLLER_REVISION.resource: controller_revisions.TABLE,
     kinds.CRON_JOB.resource: cron_jobs.TABLE,

@@ -1,0 +1,1 @@
+"""ValidatingAdmissionPolicies: which attempts they look at, what their expressions say, and what follows from it."""

@@ -71,6 +71,10 @@ class Wire(Protocol):
         """Tell how it ended, and that there is no more. Raises: ConnectionError."""
         ...
 
+    async def knock(self) -> None:
+        """Say something that a client which is there takes no notice of. Raises: ConnectionError."""
+        ...
+
 
 def wanted_channels(options: ExecOptions) -> frozenset[int]:
     """Return the channels of output that the client asks for."""
@@ -133,6 +137,9 @@ class SocketWire:
         if text:
             await self._send(ERROR, text)
         await self._socket.close()
+
+    async def knock(self) -> None:
+        await self._socket.ping()
 
 
 class SpdyWire:
@@ -215,6 +222,9 @@ class SpdyWire:
             if self._streams.get(channel) in codec.streams:
                 frames += codec.reset(self._streams[channel], spdy.CANCEL)
         await self._link.write(frames + codec.goodbye())
+
+    async def knock(self) -> None:
+        await self._link.knock()
 
 
 def no_upgrade() -> ApiError:

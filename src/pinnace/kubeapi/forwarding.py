@@ -7,6 +7,7 @@ Source: Kubernetes v1.36, apimachinery/pkg/util/portforward/constants.go, kubele
 """
 
 import asyncio
+import contextlib
 
 from aiohttp import WSMsgType, web
 
@@ -20,7 +21,7 @@ from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.command_protocols import unwrap_text, wrap_text
 from pinnace.kubeapi.command_wires import no_upgrade
 from pinnace.kubeapi.forwarded import Forwarded, ForwardedStreams
-from pinnace.kubeapi.hangups import watch_hangup
+from pinnace.kubeapi.hangups import until_gone
 from pinnace.kubeapi.pipes import SocketPipe, take_over, wants_upgrade
 from pinnace.kubeapi.spdy_link import PROTOCOL, VERSION_HEADER, SpdyLink, negotiate_protocol
 
@@ -60,7 +61,7 @@ async def _serve_spdy(
 ) -> web.StreamResponse:
     protocol = negotiate_protocol(request, (STREAMS,))
     pipe = await take_over(request, PROTOCOL, {VERSION_HEADER: protocol})
-    await _until_gone(ForwardedStreams(SpdyLink(pipe), world, pod, tasks, clock).run(), request.transport)
+    await _serve_streams(SpdyLink(pipe), world, pod, tasks, clock, request.transport)
     return pipe.response
 
 
@@ -79,26 +80,30 @@ async def _serve_socket(
         raise no_upgrade()
     await socket.prepare(request)
     if socket.ws_protocol == TUNNEL:
-        work = ForwardedStreams(SpdyLink(SocketPipe(socket)), world, pod, tasks, clock).run()
-    else:
+        link = SpdyLink(SocketPipe(socket))
+        await _serve_streams(link, world, pod, tasks, clock, request.transport)
+        return socket
+
+    async def knock() -> None:
+        await socket.ping()
+
+    with contextlib.suppress(ConnectionError):
         work = _Channels(socket, world, pod, tasks, ports).run()
-    await _until_gone(work, request.transport)
+        await until_gone(work, request.transport, knock, clock)
     return socket
 
 
-async def _until_gone(work: object, transport: asyncio.BaseTransport | None) -> None:
-    """Work until it is over, or the client has gone while nothing is read from it."""
-    with watch_hangup(transport) as gone:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        left = asyncio.ensure_future(gone.wait())
-        try:
-            await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in (task, left):
-                one.cancel()
-            results = await asyncio.gather(task, left, return_exceptions=True)
-    if isinstance(results[0], Exception) and not isinstance(results[0], ConnectionError):
-        raise results[0]
+async def _serve_streams(
+    link: SpdyLink,
+    world: PodPortForward,
+    pod: Pod,
+    tasks: Tasks,
+    clock: Clock,
+    transport: asyncio.BaseTransport | None,
+) -> None:
+    with contextlib.suppress(ConnectionError):
+        work = ForwardedStreams(link, world, pod, tasks, clock).run()
+        await until_gone(work, transport, link.knock, clock)
 
 
 def read_ports(texts: tuple[str, ...]) -> tuple[int, ...]:

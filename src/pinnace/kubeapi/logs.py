@@ -94,6 +94,7 @@ async def _stream(request: web.BaseRequest, chunks: AsyncIterator[bytes]) -> web
         return web.Response()
     finally:
         first.cancel()
+        await asyncio.gather(first, return_exceptions=True)  # who still reads can't be closed
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()

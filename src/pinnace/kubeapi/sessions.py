@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from pinnace.api.world import ExecOptions, Session
+from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import Pod
@@ -34,7 +35,7 @@ from pinnace.kubeapi.command_wires import (
 )
 from pinnace.kubeapi.containers import choose_container
 from pinnace.kubeapi.errors import build_status, to_api_error
-from pinnace.kubeapi.hangups import watch_hangup
+from pinnace.kubeapi.hangups import until_gone
 from pinnace.kubeapi.pipes import take_over, wants_upgrade
 from pinnace.kubeapi.spdy_link import PROTOCOL as SPDY
 from pinnace.kubeapi.spdy_link import VERSION_HEADER, negotiate_protocol
@@ -81,7 +82,7 @@ async def _serve_socket(call: Call, open_session: Open, pod: Pod, options: ExecO
         await socket.prepare(call.request)
         wire = SocketWire(socket, options)
         await wire.open()
-        await pump(wire, session, options, call.request.transport)
+        await pump(wire, session, options, call.request.transport, call.api.clock)
     except ConnectionError:
         pass
     finally:
@@ -97,7 +98,7 @@ async def _serve_spdy(call: Call, open_session: Open, pod: Pod, options: ExecOpt
         try:
             wire = SpdyWire(pipe, CommandProtocol(protocol), options)
             if await wire.open():
-                await pump(wire, session, options, call.request.transport)
+                await pump(wire, session, options, call.request.transport, call.api.clock)
                 await pipe.linger()
         except ConnectionError:
             pass
@@ -131,22 +132,23 @@ def read_exec_options(call: Call, pod: Pod, command: tuple[str, ...]) -> ExecOpt
 
 
 async def pump(
-    wire: Wire, session: Session, options: ExecOptions, transport: asyncio.BaseTransport | None
+    wire: Wire, session: Session, options: ExecOptions, transport: asyncio.BaseTransport | None, clock: Clock
 ) -> None:
-    """Move bytes both ways until the process has ended or the client has gone."""
-    with watch_hangup(transport) as gone:
-        inward = asyncio.ensure_future(_pump_in(wire, session, options))
-        outward = asyncio.ensure_future(_pump_out(wire, session))
-        left = asyncio.ensure_future(gone.wait())
-        tasks = (inward, outward, left)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if outward.done():
-                outward.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    """Move bytes both ways until the process has ended or the client has gone. Raises: ConnectionError."""
+    await until_gone(_pump_both(wire, session, options), transport, wire.knock, clock)
+
+
+async def _pump_both(wire: Wire, session: Session, options: ExecOptions) -> None:
+    inward = asyncio.ensure_future(_pump_in(wire, session, options))
+    outward = asyncio.ensure_future(_pump_out(wire, session))
+    try:
+        await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
+        if outward.done():
+            outward.result()
+    finally:
+        for task in (inward, outward):
+            task.cancel()
+        await asyncio.gather(inward, outward, return_exceptions=True)
 
 
 async def _pump_in(wire: Wire, session: Session, options: ExecOptions) -> None:

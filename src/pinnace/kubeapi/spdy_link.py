@@ -26,6 +26,7 @@ class SpdyLink:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         self.codec = spdy.SpdyConnection()
+        self._pings = 0  # those of a server are even
 
     async def events(self) -> AsyncIterator[spdy.SpdyEvent]:
         """Yield what the client does, until it has gone. Bytes that break the protocol end the connection."""
@@ -43,6 +44,11 @@ class SpdyLink:
                 log.info("a client's SPDY can't be read: %s", error)
                 await self.write(self.codec.goodbye(spdy.PROTOCOL_ERROR))
                 return
+
+    async def knock(self) -> None:
+        """Send a ping, whose answer means nothing. Raises: ConnectionError."""
+        self._pings += 2
+        await self.write(self.codec.ping(self._pings))
 
     async def write(self, frames: bytes) -> None:
         """Send what the codec has made, if anything. Raises: ConnectionError."""

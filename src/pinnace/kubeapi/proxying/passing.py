@@ -6,6 +6,7 @@ the middle; no body is kept whole; what goes wrong before the answer's head is a
 
 import asyncio
 import contextlib
+import ssl
 import zlib
 from collections.abc import AsyncIterator
 
@@ -13,8 +14,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from pinnace.api.world import Dialer
+from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
-from pinnace.kubeapi.hangups import watch_hangup
+from pinnace.kubeapi.hangups import until_gone
 from pinnace.kubeapi.pipes import TakenOver, take_over
 from pinnace.kubeapi.proxying.http1 import (
     MAX_HEAD_BYTES,
@@ -36,8 +38,11 @@ _CHUNK_BYTES = 64 * 1024
 class Passing:
     """One request on its way. `prefix` is the path under which the client reaches the place."""
 
-    def __init__(self, dialer: Dialer, location: Location, request: web.BaseRequest, prefix: str) -> None:
+    def __init__(
+        self, dialer: Dialer, location: Location, request: web.BaseRequest, prefix: str, clock: Clock
+    ) -> None:
         self._dialer = dialer
+        self._clock = clock
         self._location = location
         self._request = request
         self._prefix = prefix
@@ -79,6 +84,8 @@ class Passing:
             return await self._dialer.dial(host, port, tls=self._location.tls)
         except TimeoutError as error:
             raise _unreachable(f"dial tcp {host}:{port}: i/o timeout") from error
+        except ssl.SSLError as error:
+            raise _unreachable(f"tls: {(error.reason or str(error)).lower().replace('_', ' ')}") from error
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise _unreachable(f"dial tcp {host}:{port}: connect: {why}") from error
@@ -178,17 +185,8 @@ class Passing:
         """Both sides speak something else now: bytes go both ways until one of them has ended."""
         headers = dict(compute_answer_headers(head.headers, self._location, self._prefix))
         pipe = await take_over(self._request, head.get("upgrade"), headers)
-        with watch_hangup(self._request.transport) as gone:
-            outward = asyncio.ensure_future(_pump_out(reader, pipe))
-            inward = asyncio.ensure_future(_pump_in(pipe, writer))
-            left = asyncio.ensure_future(gone.wait())
-            tasks = (outward, inward, left)
-            try:
-                await asyncio.wait((outward, left), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(ConnectionError):
+            await until_gone(_pump_both(pipe, reader, writer), self._request.transport, None, self._clock)
         return pipe.response
 
 
@@ -216,6 +214,15 @@ class Rewriter:
         """Return what was left."""
         rest = self._links.finish()
         return rest if self._deflate is None else self._deflate.compress(rest) + self._deflate.flush()
+
+
+async def _pump_both(pipe: TakenOver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    inward = asyncio.ensure_future(_pump_in(pipe, writer))
+    try:
+        await _pump_out(reader, pipe)
+    finally:
+        inward.cancel()
+        await asyncio.gather(inward, return_exceptions=True)
 
 
 async def _pump_out(reader: asyncio.StreamReader, pipe: TakenOver) -> None:

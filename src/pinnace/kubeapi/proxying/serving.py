@@ -46,7 +46,7 @@ async def serve_proxy(call: Call) -> web.StreamResponse:
         call.request.headers.items(), location, uri=prefix + rest, client=_client_of(call.request)
     )
     target = (rest or "/") + (f"?{query}" if query else "")
-    return await Passing(call.means.world.dialer, location, call.request, prefix).serve(
+    return await Passing(call.means.world.dialer, location, call.request, prefix, call.api.clock).serve(
         target, headers, upgrade
     )
 

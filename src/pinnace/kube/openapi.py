@@ -38,11 +38,13 @@ _OWN_PREFIXES = {
 
 def openapi_v3_index(kinds: KindTable = BUILT_IN) -> bytes:
     """Return the answer to GET /openapi/v3: where each document is, with a hash that changes when it does."""
-    paths = {
-        _url_of(*pair): {"serverRelativeURL": f"/openapi/v3/{_url_of(*pair)}?hash={_hash_of(*pair, kinds)}"}
-        for pair in kinds.routes
-    }
+    paths = {_url_of(*pair): {"serverRelativeURL": document_url(*pair, kinds)} for pair in kinds.routes}
     return msgspec.json.encode({"paths": paths})
+
+
+def document_url(group: str, version: str, kinds: KindTable = BUILT_IN) -> str:
+    """Return where a document is; the hash at its end changes when the document does."""
+    return f"/openapi/v3/{_url_of(group, version)}?hash={_hash_of(group, version, kinds)}"
 
 
 @cache

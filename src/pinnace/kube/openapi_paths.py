@@ -78,7 +78,7 @@ def paths_of(kind: Kind[Any], component: Component) -> Iterator[tuple[str, JsonO
     outer = [_path("namespace")] if kind.namespaced else []
     inner = [_path("name"), *outer]
     if kind.namespaced and "list" in kind.verbs:
-        every = _operations(kind, None, {"list": _ON_ALL["list"]}, ("list",), component)
+        every = _operations(kind, None, {"list": _ON_ALL["list"]}, ("list",), component, everywhere=True)
         yield f"{root}/{kind.plural}", {"parameters": [], **every}
     yield base, {"parameters": outer, **_operations(kind, None, _ON_ALL, kind.verbs, component)}
     named = tuple(verb for verb in kind.verbs if verb != "create")
@@ -95,6 +95,8 @@ def _operations(
     table: Mapping[str, tuple[str, str, tuple[JsonObject, ...]]],
     verbs: tuple[str, ...],
     component: Component,
+    *,
+    everywhere: bool = False,
 ) -> JsonObject:
     group, version, name = _body_kind(kind, part)
     schema = component(group, version, name)
@@ -103,9 +105,7 @@ def _operations(
         if verb not in verbs:
             continue
         operation: JsonObject = {
-            "operationId": f"{verb}{kind.group.title()}{kind.version.title()}{kind.kind}{part.name.title() if part else ''}".replace(
-                ".", ""
-            ),
+            "operationId": _operation_id(kind, part, verb, method, everywhere),
             "x-kubernetes-action": "connect" if part and part.kind.endswith("Options") else action,
             "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": name},
             "responses": {"200": {"description": "OK", "content": _content(_answer(action, schema))}},
@@ -116,6 +116,24 @@ def _operations(
             operation["requestBody"] = body
         operations[method] = operation
     return operations
+
+
+_ID_VERBS = {"get": "read", "update": "replace", "deletecollection": "delete"}
+
+
+def _operation_id(kind: Kind[Any], part: Subresource | None, verb: str, method: str, everywhere: bool) -> str:
+    """Return what client generators call an operation. Source: GET /openapi/v3 of a real server.
+
+    Example: readAppsV1NamespacedDeploymentScale, listCoreV1PodForAllNamespaces, deleteCoreV1CollectionNode.
+    """
+    group = "".join(word.title() for word in (kind.group or "core").removesuffix(".k8s.io").split("."))
+    where = "Namespaced" if kind.namespaced and not everywhere else ""
+    many = "Collection" if verb == "deletecollection" else ""
+    suffix = "ForAllNamespaces" if everywhere else part.name.title() if part else ""
+    word = _ID_VERBS.get(verb, verb)
+    if part and part.kind.endswith("Options"):
+        word, many = "connect", method.title()
+    return f"{word}{group}{kind.version.title()}{many}{where}{kind.kind}{suffix}"
 
 
 def _body_kind(kind: Kind[Any], part: Subresource | None) -> tuple[str, str, str]:

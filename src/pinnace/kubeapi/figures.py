@@ -8,9 +8,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from time import perf_counter
 from typing import Any
 
 from pinnace.kube.kinds import Kind
+from pinnace.kubeapi.paths import Target
 
 # Source: as above, requestLatencies.
 DURATIONS_S = (
@@ -36,6 +39,24 @@ class Histogram:
 # (verb, group, version, resource, subresource, scope), "" for what is no resource.
 Subject = tuple[str, str, str, str, str, str]
 
+_NO_RESOURCE = ("", "", "", "", "")
+_MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STREAMS = frozenset({"exec", "attach", "portforward", "proxy", "log"})
+
+
+class Counted:
+    """What is known of one request while it is answered."""
+
+    __slots__ = ("is_long", "method", "start", "subject", "waits")
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.start = perf_counter()
+        self.subject: Subject | None = None
+        self.is_long = False
+        self.waits = "mutating" if method in _MUTATING else "readOnly"
+
 
 class Figures:
     """Everything that is counted since the start."""
@@ -47,15 +68,33 @@ class Figures:
         self.watchers: Counter[Kind[Any]] = Counter()
         self.watch_events: Counter[Kind[Any]] = Counter()
 
-    def finished(self, subject: Subject, code: int, seconds: float) -> None:
-        """Take note of one answered request. Streams count, but their duration says nothing."""
+    def began(self, counted: Counted) -> None:
+        """Take note of a request that has come in."""
+        self.in_flight[counted.waits] += 1
+
+    def found(self, counted: Counted, target: Target, is_watch: bool) -> None:
+        """Take note of what a request is about; a stream is no longer among those that one waits for."""
+        counted.subject = subject_of(counted.method, target, is_watch)
+        if is_watch or target.subresource in _STREAMS:
+            counted.is_long = True
+            self.in_flight[counted.waits] -= 1
+
+    def ended(self, counted: Counted) -> None:
+        """Take note of the end of a request, answered or not."""
+        if not counted.is_long:
+            self.in_flight[counted.waits] -= 1
+
+    def answered(self, counted: Counted, code: int) -> None:
+        """Take note of an answer. A stream's duration says nothing."""
+        method = counted.method if counted.method in _METHODS else "OTHER"
+        subject = counted.subject or (method, *_NO_RESOURCE)
         self.requests[subject, code] += 1
-        if subject[0] in ("WATCH", "CONNECT"):
+        if counted.is_long:
             return
         histogram = self.durations.get(subject)
         if histogram is None:
             histogram = self.durations[subject] = Histogram()
-        histogram.observe(seconds)
+        histogram.observe(perf_counter() - counted.start)
 
     @contextmanager
     def watching(self, kind: Kind[Any]) -> Iterator[None]:
@@ -65,3 +104,26 @@ class Figures:
             yield
         finally:
             self.watchers[kind] -= 1
+
+
+def subject_of(method: str, target: Target, is_watch: bool) -> Subject:
+    """Return what a request counts as. Source: endpoints/metrics, CanonicalVerb and CleanScope."""
+    kind = target.kind
+    return _subject_of(method, kind, target.subresource, bool(target.name), bool(target.namespace), is_watch)
+
+
+@lru_cache(maxsize=4096)
+def _subject_of(
+    method: str, kind: Kind[Any], subresource: str, named: bool, in_namespace: bool, is_watch: bool
+) -> Subject:
+    verb = method if method in _METHODS else "OTHER"
+    if is_watch:
+        verb = "WATCH"
+    elif subresource in _STREAMS:
+        verb = "CONNECT"
+    elif method in ("GET", "HEAD") and not named:
+        verb = "LIST"
+    elif method == "DELETE" and not named:
+        verb = "DELETECOLLECTION"
+    scope = "resource" if named else "namespace" if in_namespace else "cluster"
+    return verb, kind.group, kind.version, kind.plural, subresource, scope

@@ -4,7 +4,6 @@ The callable that `server.py` puts behind its sockets. It must never let an exce
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -18,7 +17,9 @@ from pinnace.kubeapi.calls import Call, Means
 from pinnace.kubeapi.deleting import serve_delete, serve_delete_collection
 from pinnace.kubeapi.documents import Documents, not_found
 from pinnace.kubeapi.errors import to_api_error
+from pinnace.kubeapi.figures import Counted
 from pinnace.kubeapi.gate import Gate, Passage
+from pinnace.kubeapi.health import Health
 from pinnace.kubeapi.metrics_api import serve_metrics
 from pinnace.kubeapi.openid import OpenId
 from pinnace.kubeapi.paths import Target, parse_target
@@ -40,8 +41,6 @@ Mount = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 METRICS_GROUP = "metrics.k8s.io"
 
 CLIENT_GONE = 499  # Source: nginx, ngx_http_request.h, NGX_HTTP_CLIENT_CLOSED_REQUEST
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # (method, names one object) → the verb and who serves it.
 _VERBS: Mapping[tuple[str, bool], tuple[str, Serve]] = {
@@ -68,14 +67,17 @@ class Handler:
         self._audit = audit
         self._gate = Gate(means.api.access, means.tokens)
         self._open_id = OpenId(means.tokens) if means.tokens is not None else None
-        self._counts: Counter[tuple[str, int]] = Counter()
-        self._documents = Documents(means, lambda: self._counts)
+        self.health = Health(means.api)
+        self._documents = Documents(means, self.health)
+        self._figures = means.figures
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         warnings: list[str] = []
         passage = Passage()
+        figures, counted = self._figures, Counted(request.method)
+        figures.began(counted)
         try:
-            response = await self._serve(request, warnings, passage)
+            response = await self._serve(request, warnings, passage, counted)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a Status
@@ -83,8 +85,9 @@ class Handler:
                 response = web.Response(status=CLIENT_GONE)  # which nobody gets
             else:
                 response = self._refuse(request, passage, to_api_error(error), warnings)
-        method = request.method if request.method in _METHODS else "OTHER"
-        self._counts[method, response.status] += 1
+        finally:
+            figures.ended(counted)
+        figures.answered(counted, response.status)
         return response
 
     def _refuse(
@@ -97,18 +100,22 @@ class Handler:
         return response
 
     async def _serve(
-        self, request: web.BaseRequest, warnings: list[str], passage: Passage
+        self, request: web.BaseRequest, warnings: list[str], passage: Passage, counted: Counted
     ) -> web.StreamResponse:
         path, _, query_text = request.raw_path.partition("?")
         user = self._gate.admit(request, path, query_text, passage)
         target = parse_target(path, self._means.api.kinds)
         if target is None:
-            return await self._serve_other(request, path, user)
+            return await self._serve_other(request, path, query_text, user)
         query = parse_query(query_text) if query_text else EMPTY
         call = Call(request, target, query, user, self._means, warnings)
-        return await find_server(call)(call)
+        serve = find_server(call)
+        self._figures.found(counted, target, serve is serve_watch)
+        return await serve(call)
 
-    async def _serve_other(self, request: web.BaseRequest, path: str, user: User) -> web.StreamResponse:
+    async def _serve_other(
+        self, request: web.BaseRequest, path: str, query_text: str, user: User
+    ) -> web.StreamResponse:
         for prefix, mount in self._mounts:
             if path.startswith(prefix):
                 if not user.is_admin:  # whatever the rules say: behind it is the machine
@@ -116,7 +123,9 @@ class Handler:
                 return await mount(request)
         if self._open_id is not None and (found := self._open_id.serve(path, request.host)) is not None:
             return found
-        response = self._documents.serve(request, path) if request.method in ("GET", "HEAD") else None
+        response = None
+        if request.method in ("GET", "HEAD"):
+            response = self._documents.serve(request, path, parse_query(query_text))
         if response is None:
             raise not_found()
         return response

@@ -89,6 +89,7 @@ class KubeServer:
 
     async def close(self) -> None:
         """Stop listening, end the streams, finish the writes."""
+        self.handler.health.stopping = True
         for path in self._unix_paths:
             path.unlink(missing_ok=True)
         if self._started:

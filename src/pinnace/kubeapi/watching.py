@@ -100,8 +100,7 @@ async def serve_watch(call: Call) -> web.StreamResponse:
     stream = _Stream(call, presenter, selection, options)
     wire: WatchWire = SocketWire(call.request) if wants_socket(call.request) else ChunkWire(call.request)
     await wire.open(wanted.media_type)
-    figures = call.means.figures
-    with figures.watching(call.kind):
+    with call.means.figures.watching(call.kind):
         try:
             async with asyncio.timeout(stream.timeout_s + _LINGER_S):
                 await _send(wire, stream, start)
@@ -135,6 +134,7 @@ class _Stream:
         self._presenter = presenter
         self._selection = selection
         self._first = True
+        self._sent = call.means.figures.watch_events
         settings = call.means.settings
         chance = call.api.chance.random()
         # Source: Kubernetes v1.37, apiserver/pkg/endpoints/handlers/get.go, handleWatch: 0 is the server's own choice.
@@ -206,6 +206,7 @@ class _Stream:
     def _render(self, event: tuple[str, Record]) -> bytes:
         type_, record = event
         first, self._first = self._first, False
+        self._sent[self._call.kind] += 1
         return render_event(type_, self._presenter.in_event(record, first=first))
 
     def _render_bookmark(self, revision: Revision, annotations: dict[str, str]) -> bytes:

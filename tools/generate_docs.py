@@ -27,6 +27,9 @@ NOTE = "<!-- Written by tools/generate_docs.py; change the table that it names, 
 # What becomes of an object of each kind, by the store's resource. A kind that is missing here is kept, and that is all.
 ACTS = {
     "bindings": "Puts a pod on a node, as the scheduler does.",
+    "apiextensions.k8s.io/customresourcedefinitions": "In force at once: its kind is served, stored, checked ([custom resources](custom-resources.md)).",
+    "admissionregistration.k8s.io/validatingadmissionpolicies": "Asked about every write that it matches, once a binding names it.",
+    "admissionregistration.k8s.io/validatingadmissionpolicybindings": "Puts a policy in force: deny, warn or audit.",
     "configmaps": "Read by the node: environment and volumes of pods. Each namespace gets `kube-root-ca.crt`.",
     "endpoints": "Written by the endpoints controller for older clients; nobody here reads it.",
     "events": "Written by everybody; gone after an hour.",

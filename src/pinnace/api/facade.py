@@ -174,8 +174,7 @@ class Api:
         stored = written_kind(kind)
         author = None if kind is stored else Author(kind)
         created = await self._writer.create(stored, convert(obj, stored), namespace, context, author)
-        await self._after(kind)
-        return convert(created, kind)
+        return convert(await self._settled(kind, created, context), kind)
 
     def _kind_of(self, obj: T) -> Kind[T]:
         try:
@@ -184,10 +183,12 @@ class Api:
             why = "the server could not find the requested resource"
             raise ApiError(Reason.NOT_FOUND, why) from None
 
-    async def _after(self, kind: Kind[Any]) -> None:
-        """Put a definition that was written in force before its writer goes on."""
-        if kind is CUSTOM_RESOURCE_DEFINITION:
-            await self._definitions.settle()
+    async def _settled(self, kind: Kind[T], obj: T, context: Context) -> T:
+        """Put a definition that was written in force before its writer goes on; return it as it is then."""
+        if kind is not CUSTOM_RESOURCE_DEFINITION or context.dry_run:
+            return obj
+        await self._definitions.settle()
+        return self.find(kind, "", meta_of(obj).name) or obj
 
     async def _change_definition(
         self, name: str, fn: Callable[[CustomResourceDefinition], CustomResourceDefinition]
@@ -225,8 +226,7 @@ class Api:
         stored = written_kind(kind)
         if kind is stored:
             updated = await self._writer.update(kind, obj, namespace, part, context)
-            await self._after(kind)
-            return updated
+            return await self._settled(kind, updated, context)
         meta = meta_of(obj)
         found = self._reader.find(stored, namespace or meta.namespace, meta.name)
         whole = convert(obj, stored) if found is None else merge_stored(obj, found)
@@ -250,8 +250,7 @@ class Api:
         """
         key = key_of(kind, namespace, name)
         patched = await self._writer.patch(kind, key, patch, part_of(subresource), context)
-        await self._after(kind)
-        return patched
+        return await self._settled(kind, patched, context)
 
     async def change(
         self,
@@ -272,8 +271,7 @@ class Api:
         stored = written_kind(kind)
         if kind is stored:
             after = await self._writer.change(kind, key, fn, part, context)
-            await self._after(kind)
-            return after
+            return await self._settled(kind, after, context)
 
         def changed(old: Any) -> Any:
             return merge_stored(fn(convert(old, kind)), old)
@@ -303,7 +301,7 @@ class Api:
         )
         key = key_of(kind, namespace, name)
         obj, gone = await self._writer.delete(written_kind(kind), key, wish, context)
-        await self._after(kind)
+        await self._settled(kind, obj, context)
         return Deletion(convert(obj, kind), gone)
 
     async def delete_collection(

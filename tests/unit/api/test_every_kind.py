@@ -232,6 +232,48 @@ SAMPLES: list[tuple[Kind[Any], dict[str, Any]]] = [
         kinds.POD_DISRUPTION_BUDGET,
         {"metadata": META, "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "web"}}}},
     ),
+    (
+        kinds.CUSTOM_RESOURCE_DEFINITION,
+        {
+            "metadata": {"name": "samples.example.com"},
+            "spec": {
+                "group": "example.com",
+                "scope": "Namespaced",
+                "names": {"plural": "samples", "kind": "Sample"},
+                "versions": [
+                    {
+                        "name": "v1",
+                        "served": True,
+                        "storage": True,
+                        "schema": {"openAPIV3Schema": {"type": "object"}},
+                    }
+                ],
+            },
+        },
+    ),
+    (
+        kinds.VALIDATING_ADMISSION_POLICY,
+        {
+            "metadata": {"name": "sample"},
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [
+                        {
+                            "apiGroups": [""],
+                            "apiVersions": ["v1"],
+                            "operations": ["CREATE"],
+                            "resources": ["pods"],
+                        }
+                    ]
+                },
+                "validations": [{"expression": "has(object.metadata.labels)"}],
+            },
+        },
+    ),
+    (
+        kinds.VALIDATING_ADMISSION_POLICY_BINDING,
+        {"metadata": {"name": "sample"}, "spec": {"policyName": "other", "validationActions": ["Deny"]}},
+    ),
     (kinds.PRIORITY_CLASS, {"metadata": {"name": "sample"}, "value": 10, "globalDefault": True}),
     (kinds.REPLICA_SET, deployment_document("sample")),
     (
@@ -291,7 +333,14 @@ async def test_the_same_manifest_again_changes_nothing(kind: Kind[Any], given: d
     api, _ = await make_api()
     stored = await api.create(decode(kind, given))
     # One needs a revision; the others have what admission has added: fields, finalizers.
-    if kind in (kinds.JOB, kinds.LEASE, kinds.POD, kinds.PERSISTENT_VOLUME, kinds.PERSISTENT_VOLUME_CLAIM):
+    if kind in (
+        kinds.CUSTOM_RESOURCE_DEFINITION,
+        kinds.JOB,
+        kinds.LEASE,
+        kinds.POD,
+        kinds.PERSISTENT_VOLUME,
+        kinds.PERSISTENT_VOLUME_CLAIM,
+    ):
         return
     assert await api.update(decode(kind, given)) == stored
 
@@ -302,6 +351,6 @@ async def test_the_same_manifest_again_changes_nothing(kind: Kind[Any], given: d
 async def test_the_bytes_in_the_store_are_the_object(kind: Kind[Any], given: dict[str, Any]) -> None:
     api, _ = await make_api()
     stored = await api.create(decode(kind, given))
-    record = api.get_raw(kind, stored.metadata.namespace, "sample")
+    record = api.get_raw(kind, stored.metadata.namespace, stored.metadata.name)
     assert codec.decode(kind, record.value) == stored
     assert document(stored)["metadata"]["resourceVersion"] == str(record.revision)

@@ -85,9 +85,48 @@ def test_a_missing_name_is_kubectls_error_and_the_others_are_shown(daemon: FakeD
     assert run(get_command, "pod", "x", "--ignore-not-found") == Ran(0, "", "")
 
 
-def test_an_unknown_kind_is_refused_without_asking(daemon: FakeDaemon, run: Run) -> None:
+DISCOVERED = {
+    "items": [
+        {
+            "metadata": {"name": "stable.example.com"},
+            "versions": [
+                {
+                    "version": "v1",
+                    "resources": [
+                        {
+                            "resource": "crontabs",
+                            "singularResource": "crontab",
+                            "responseKind": {
+                                "group": "stable.example.com",
+                                "version": "v1",
+                                "kind": "CronTab",
+                            },
+                            "scope": "Namespaced",
+                            "shortNames": ["ct"],
+                            "categories": ["mine"],
+                            "verbs": ["get", "list", "watch"],
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize("word", ["ct", "crontab", "crontabs", "crontabs.v1.stable.example.com", "mine"])
+def test_a_kind_that_is_not_built_in_is_found_by_discovery(daemon: FakeDaemon, run: Run, word: str) -> None:
+    daemon.answer("GET /apis", DISCOVERED)
+    daemon.answer("GET /apis/stable.example.com/v1/namespaces/default/crontabs", table())
+    assert run(get_command, word).code == 0
+    assert daemon.asked[-1].path == "/apis/stable.example.com/v1/namespaces/default/crontabs"
+
+
+def test_an_unknown_kind_is_refused_after_asking_what_definitions_add(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answer("GET /apis", {"items": []})
     ran = run(get_command, "foo")
-    assert (ran.code, daemon.asked) == (1, [])
+    assert ran.code == 1
+    assert {asked.path for asked in daemon.asked} == {"/apis"}
     assert ran.err.startswith('error: the server doesn\'t have a resource type "foo"\n')
 
 

@@ -13,9 +13,17 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
+_last: list[tuple[msgspec.Struct | None, bytes]] = [(None, b"")]
+
+
 def spec_key(spec: msgspec.Struct) -> bytes:
-    """Return something hashable that is equal for equal specs."""
-    return _encode(spec)
+    """Return something hashable that is equal for equal specs; the same spec again costs nothing."""
+    known, key = _last[0]
+    if known is spec:
+        return key
+    key = _encode(spec)
+    _last[0] = (spec, key)
+    return key
 
 
 class Memo(Generic[T]):

@@ -127,7 +127,7 @@ async def test_a_job_with_a_selector_of_its_own() -> None:
 
 
 ONE_RULE = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1]}}
-INDEXED = {"completionMode": "Indexed", "completions": 5}
+INDEXED: dict[str, Any] = {"completionMode": "Indexed", "completions": 5}
 
 
 def rule(**changes: Any) -> dict[str, Any]:

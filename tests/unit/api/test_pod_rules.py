@@ -12,7 +12,7 @@ from pinnace.api.context import Context
 from pinnace.base.errors import ApiError
 from pinnace.kube.kinds import DEPLOYMENT
 from pinnace.kube.objects.core_v1 import HostIP, PodIP
-from tests.unit.api.builders import decode, deployment_document, make_api, pod
+from tests.unit.api.builders import decode, deployment_document, document, make_api, pod
 
 Causes = list[tuple[str, str]]
 MAIN = "spec.containers[0]"
@@ -732,5 +732,5 @@ async def test_the_rest_of_the_defaults_of_volumes() -> None:
         assert {name: getattr(found, name) for name in expected} == expected
     template = {"volumeClaimTemplate": {"spec": CLAIM}}
     stored = await api.create(pod("last", spec=volume(ephemeral=template)))
-    claim = stored.spec.volumes[0].ephemeral.volume_claim_template
-    assert claim.spec.volume_mode == "Filesystem"
+    claim = document(stored)["spec"]["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
+    assert claim["spec"]["volumeMode"] == "Filesystem"

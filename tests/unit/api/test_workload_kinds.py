@@ -15,6 +15,7 @@ from pinnace.kube.kinds import (
     POD_TEMPLATE,
     REPLICATION_CONTROLLER,
     STATEFUL_SET,
+    Kind,
 )
 from tests.unit.api.builders import decode, deployment_document, document, make_api
 
@@ -191,7 +192,8 @@ async def test_a_stateful_set_and_a_controller_are_scaled() -> None:
     api, _ = await make_api()
     await api.create(stateful_set())
     await api.create(controller())
-    for kind in (STATEFUL_SET, REPLICATION_CONTROLLER):
+    kinds: tuple[Kind[Any], ...] = (STATEFUL_SET, REPLICATION_CONTROLLER)
+    for kind in kinds:
         scale = api.get_scale(kind, "default", "web")
         assert (scale.spec.replicas, scale.status.selector) == (1, "app=web")
         await api.update_scale(kind, replace(scale, spec=replace(scale.spec, replicas=4)))

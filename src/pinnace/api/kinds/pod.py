@@ -1,6 +1,6 @@
 """The Pod's row: defaults, admission, validation, status isolation, grace. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -14,7 +14,11 @@ from pinnace.api.validation.pod_status import validate_pod_status
 from pinnace.api.validation.pod_updates import validate_pod_update
 from pinnace.api.validation.pods import validate_pod_spec
 from pinnace.api.validation.problems import Problems
-from pinnace.api.validation.warnings import find_pod_warnings
+from pinnace.api.validation.warnings import (
+    find_hostname_warnings,
+    find_pod_warnings,
+    find_spec_warnings,
+)
 from pinnace.kube.kinds import POD
 from pinnace.kube.objects.core_v1 import Pod, PodCondition, PodSpec, PodStatus
 
@@ -22,6 +26,8 @@ _ENDED = ("Succeeded", "Failed")
 
 _DEFAULTED: Memo[PodSpec] = Memo()
 _VALID: Memo[bool] = Memo()
+_CLASS: Memo[str] = Memo()
+_WARNED: Memo[tuple[str, ...]] = Memo()
 
 
 def _default(pod: Pod) -> Pod:
@@ -45,8 +51,17 @@ def _prepare_create(pod: Pod) -> Pod:
                 message="Scheduling is blocked due to non-empty scheduling gates",
             ),
         )
-    status = PodStatus(phase="Pending", qos_class=compute_qos_class(pod.spec), conditions=conditions)
+    status = PodStatus(phase="Pending", qos_class=_qos_class(pod.spec), conditions=conditions)
     return replace(pod, status=status)
+
+
+def _qos_class(spec: PodSpec) -> str:
+    key = spec_key(spec)
+    known = _CLASS.get(key)
+    if known is None:
+        known = compute_qos_class(spec)
+        _CLASS.put(key, known)
+    return known
 
 
 def _prepare_update(new: Pod, old: Pod) -> Pod:
@@ -83,6 +98,17 @@ def _validate_change(new: Pod, old: Pod | None, problems: Problems) -> None:
         problems.forbidden("spec.nodeName", words)
 
 
+def _warn(pod: Pod) -> Iterable[str]:
+    if pod.metadata.annotations:
+        return find_pod_warnings(pod)
+    key = spec_key(pod.spec)
+    known = _WARNED.get(key)
+    if known is None:
+        known = tuple(find_spec_warnings(pod))
+        _WARNED.put(key, known)
+    return (*find_hostname_warnings(pod), *known)
+
+
 def _index(pod: Pod) -> Mapping[str, str]:
     return {"spec.nodeName": pod.spec.node_name, "status.phase": pod.status.phase}
 
@@ -111,6 +137,6 @@ STRATEGY = Strategy(
     index=_index,
     generation=True,
     grace=compute_grace,
-    warn=find_pod_warnings,
+    warn=_warn,
     subparts=SUBPARTS,
 )

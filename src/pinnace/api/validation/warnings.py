@@ -53,12 +53,22 @@ _WHOLE_BYTES = ("memory", "ephemeral-storage")
 
 def find_pod_warnings(pod: Pod) -> Iterator[str]:
     """Yield sentences for the person who wrote the pod."""
+    yield from find_hostname_warnings(pod)
+    yield from find_spec_warnings(pod)
+
+
+def find_hostname_warnings(pod: Pod) -> Iterator[str]:
+    """Yield what the pod's name leads to."""
     wrong = check_label_name(pod.metadata.name) if pod.metadata.name else ()
     if wrong:
         yield (
             "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; "
             f"a DNS label is recommended: [{' '.join(wrong)}]"
         )
+
+
+def find_spec_warnings(pod: Pod) -> Iterator[str]:
+    """Yield what the spec leads to, given the annotations."""
     yield from _find(pod.spec, pod.metadata, "", is_template=False)
 
 

@@ -572,6 +572,10 @@ TOKEN_REQUEST: Kind[authentication_v1.TokenRequest] = Kind(
 EVICTION: Kind[policy_v1.Eviction] = Kind(
     "policy", "v1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
 )
+# What clients up to 1.21 send; the same fields. Source: Kubernetes v1.36, eviction.go, AcceptsGroupVersion.
+EVICTION_V1BETA1: Kind[policy_v1.Eviction] = Kind(
+    "policy", "v1beta1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
+)
 
 # Where several versions store one resource, the stored (and preferred) one comes first.
 SERVED: tuple[Kind[Any], ...] = (

@@ -75,7 +75,7 @@ async def serve_binding(call: Call) -> web.StreamResponse:
 
 async def serve_eviction(call: Call) -> web.StreamResponse:
     """Delete a pod for somebody who drains its node, if its disruption budget allows it."""
-    eviction = await read_object(call, kinds.EVICTION)
+    eviction = await read_object(call, kinds.EVICTION, older=kinds.EVICTION_V1BETA1)
     if eviction.metadata.name != call.name:
         raise ApiError(Reason.BAD_REQUEST, "name in URL does not match name in Eviction object")
     wishes = check_options(call, eviction.delete_options or DeleteOptions())

@@ -75,18 +75,33 @@ async def serve_patch(call: Call) -> web.StreamResponse:
 # ---------------------------------------------------------------------------------------------------- what comes in
 
 
-async def read_object(call: Call, kind: Kind[T]) -> T:
+async def read_object(call: Call, kind: Kind[T], *, older: Kind[T] | None = None) -> T:
     """Return the request's object, after the unknown fields have been refused or warned of.
+
+    `older` is a version of the same form that is taken, too.
 
     Raises: ApiError BadRequest, UnsupportedMediaType, RequestEntityTooLarge.
     """
     validation = call.options.validation
     twice: list[str] = []
     body = await read_document(call.request, call.means.settings.max_body_bytes, kind, twice)
+    if older is not None and _version_of(body) == older.api_version:
+        kind = older
     looked: tuple[T, tuple[str, ...]] = await aside(body, _look_through, kind, body, validation)
     obj, found = looked
     _report_unknown(call, kind, validation, (*twice, *found))
     return obj
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    api_version: str = ""
+
+
+def _version_of(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Version).api_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""  # which is told when the object is read
 
 
 def _look_through(kind: Kind[T], body: bytes, validation: str) -> tuple[T, tuple[str, ...]]:

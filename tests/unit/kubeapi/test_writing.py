@@ -223,16 +223,45 @@ async def test_a_pod_is_bound_once(kube: Kube) -> None:
     assert (await kube.call("POST", "/api/v1/namespaces/default/bindings", binding))[0] == 409
 
 
-async def test_an_eviction_deletes(kube: Kube) -> None:
+@pytest.mark.parametrize("version", ["policy/v1", "policy/v1beta1"])
+async def test_an_eviction_deletes(kube: Kube, version: str) -> None:
     await kube.call("POST", PODS, pod())
     eviction = {
-        "apiVersion": "policy/v1",
+        "apiVersion": version,
         "kind": "Eviction",
         "metadata": {"name": "web"},
         "deleteOptions": {"gracePeriodSeconds": 0},
     }
     assert (await kube.call("POST", f"{PODS}/web/eviction", eviction))[0] == 201
     assert (await kube.call("GET", f"{PODS}/web"))[0] == 404
+
+
+async def test_an_eviction_that_a_budget_forbids_says_when_to_come_again(kube: Kube) -> None:
+    created = (
+        await kube.call("POST", PODS, {**pod(), "metadata": {"name": "web", "labels": {"app": "web"}}})
+    )[1]
+    created["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    assert (await kube.call("PUT", f"{PODS}/web/status", created))[0] == 200
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
+    path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+    assert (await kube.call("POST", path, budget))[0] == 201
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "web"}}
+    code, status = await kube.call("POST", f"{PODS}/web/eviction", eviction)
+    assert (code, status["reason"], status["details"]["retryAfterSeconds"]) == (429, "TooManyRequests", 10)
+    assert status["message"] == "Cannot evict pod as it would violate the pod's disruption budget."
+    assert status["details"]["causes"] == [
+        {
+            "reason": "DisruptionBudget",
+            "message": "The disruption budget web is still being processed by the server.",
+        }
+    ]
+    code, status = await kube.call("POST", f"{PODS}/other/eviction", eviction)
+    assert (code, status["message"]) == (400, "name in URL does not match name in Eviction object")
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,84 @@ def resource_status(name: str, **current: Any) -> dict[str, Any]:
 CPU_70 = resource_metric("cpu", type="Utilization", averageUtilization=70)
 
 
+def job_status(**status: Any) -> dict[str, Any]:
+    return {"spec": {"completions": 3, "selector": SELECTOR, "template": TEMPLATE}, "status": status}
+
+
+def true(*types: str) -> list[dict[str, str]]:
+    return [{"type": name, "status": "True"} for name in types]
+
+
+STARTED = render_time(NOW - 50)
+
+
 # Expected cells: what kubectl prints for the same objects on a cluster.
 @pytest.mark.parametrize(
     ("kind", "document", "expected"),
     [
+        (
+            kinds.JOB,
+            job_status(succeeded=1, startTime=STARTED),
+            ("web", "Running", "1/3", "50s", "60s", "a,b", "x:1,y:2", "app=web,tier in (a,b)"),
+        ),
+        (
+            kinds.JOB,
+            job_status(succeeded=3, startTime=STARTED, completionTime=render_time(NOW - 20),
+                       conditions=true("SuccessCriteriaMet", "Complete")),
+            ("web", "Complete", "3/3", "30s", "60s", "a,b", "x:1,y:2", "app=web,tier in (a,b)"),
+        ),
+        (
+            kinds.JOB,
+            {"metadata": {"deletionTimestamp": STARTED}, "spec": {"parallelism": 2, "template": TEMPLATE}},
+            ("web", "Terminating", "0/1 of 2", "", "60s", "a,b", "x:1,y:2", "<none>"),
+        ),
+        (
+            kinds.JOB,
+            {"spec": {"parallelism": 1, "template": TEMPLATE}, "status": {"conditions": true("Suspended")}},
+            ("web", "Suspended", "0/1", "", "60s", "a,b", "x:1,y:2", "<none>"),
+        ),
+        (
+            kinds.CRON_JOB,
+            {"spec": {"schedule": "@daily", "suspend": False, "jobTemplate": {"spec": {"template": TEMPLATE}}},
+             "status": {"active": [{"name": "a"}], "lastScheduleTime": STARTED}},
+            ("web", "@daily", "<none>", "False", 1, "50s", "60s", "a,b", "x:1,y:2", "<none>"),
+        ),
+        (
+            kinds.CRON_JOB,
+            {"spec": {"schedule": "* * * * *", "timeZone": "Etc/UTC", "jobTemplate": {"spec": {"template": TEMPLATE}}}},
+            ("web", "* * * * *", "Etc/UTC", "<unset>", 0, "<none>", "60s", "a,b", "x:1,y:2", "<none>"),
+        ),
+        (
+            kinds.DAEMON_SET,
+            {"spec": {"selector": {"matchLabels": {"app": "web"}},
+                      "template": {"spec": {**TEMPLATE["spec"], "nodeSelector": {"gpu": "yes"}}}},
+             "status": {"desiredNumberScheduled": 3, "currentNumberScheduled": 2, "numberReady": 1,
+                        "updatedNumberScheduled": 2, "numberAvailable": 1}},
+            ("web", 3, 2, 1, 2, 1, "gpu=yes", "60s", "a,b", "x:1,y:2", "app=web"),
+        ),
+        (
+            kinds.STATEFUL_SET,
+            {"spec": {"replicas": 3, "template": TEMPLATE}, "status": {"replicas": 2, "readyReplicas": 1}},
+            ("web", "1/3", "60s", "a,b", "x:1,y:2"),
+        ),
+        (
+            kinds.CONTROLLER_REVISION,
+            {"metadata": {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "u",
+                                               "controller": True}]}, "revision": 4},
+            ("web", "daemonset.apps/d", 4, "60s"),
+        ),
+        (kinds.CONTROLLER_REVISION, {"revision": 1}, ("web", "<none>", 1, "60s")),
+        (
+            kinds.REPLICATION_CONTROLLER,
+            {"spec": {"replicas": 2, "selector": {"app": "web"}, "template": TEMPLATE},
+             "status": {"replicas": 1, "readyReplicas": 1}},
+            ("web", 2, 1, 1, "60s", "a,b", "x:1,y:2", "app=web"),
+        ),
+        (
+            kinds.POD_TEMPLATE,
+            {"template": {**TEMPLATE, "metadata": {"labels": {"app": "web"}}}},
+            ("web", "a,b", "x:1,y:2", "app=web"),
+        ),
         (
             kinds.DEPLOYMENT,
             {"spec": {"replicas": 3, "selector": SELECTOR, "template": TEMPLATE},

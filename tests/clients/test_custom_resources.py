@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -345,3 +347,26 @@ async def test_two_definitions_cannot_share_a_name(crontabs: Kubectl) -> None:
     await crontabs("delete", "crd", "crontabs.stable.example.com", "--timeout=10s")
     await crontabs("wait", "--for", "condition=established", "crd/others.stable.example.com", "--timeout=5s")
     assert await crontabs("get", "others", "-o", "name") == ""
+
+
+async def test_helm_installs_a_charts_definitions_before_its_objects(
+    cluster: Kubectl, clients: Path, tmp_path: Path
+) -> None:
+    chart = tmp_path / "chart"
+    for name, text in {
+        "Chart.yaml": "apiVersion: v2\nname: cron\nversion: 0.1.0\n",
+        "crds/crontabs.yaml": DEFINITION,
+        "templates/nightly.yaml": OBJECT.replace("nightly,", "{{ .Release.Name }},"),
+    }.items():
+        (chart / name).parent.mkdir(parents=True, exist_ok=True)
+        (chart / name).write_text(text)
+    helm = await asyncio.create_subprocess_exec(
+        str(clients / "helm"),
+        *("install", "weekly", str(chart), "--wait", "--timeout", "20s"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"KUBECONFIG": str(cluster.kubeconfig), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+    )
+    out, _ = await helm.communicate()
+    assert helm.returncode == 0, out.decode()
+    assert await cluster("get", "ct", "-o", "name") == "crontab.stable.example.com/weekly\n"

@@ -20,6 +20,7 @@ _VERBS = {
 }
 _NAMESPACE_PARTS = frozenset({"status", "finalize"})
 _SPECIAL = frozenset({"proxy", "watch"})
+_KEPT_BYTES = 512  # a stranger's endless paths must not fill the memory
 
 
 def read_attributes(method: str, path: str, query_text: str) -> Attributes:
@@ -28,7 +29,7 @@ def read_attributes(method: str, path: str, query_text: str) -> Attributes:
     Example: GET /api/v1/namespaces/a/pods?watch=1 is watch of pods in the namespace a; GET /api/v1/namespaces/a is get of
     the namespace a, which counts as being in itself.
     """
-    asked = _read_path(method, path)
+    asked = _read_known(method, path) if len(path) <= _KEPT_BYTES else _read_path(method, path)
     if asked.resource and not asked.name and asked.verb == "get":
         query = parse_query(query_text)
         watches = "watch" in query and query.flag("watch")
@@ -38,7 +39,6 @@ def read_attributes(method: str, path: str, query_text: str) -> Attributes:
     return asked
 
 
-@lru_cache(maxsize=8192)
 def _read_path(method: str, path: str) -> Attributes:
     other = Attributes(method.lower(), path=unquote(path))
     parts = path.strip("/").split("/")
@@ -67,6 +67,9 @@ def _read_path(method: str, path: str) -> Attributes:
         namespace=namespace,
         name=parts[1] if len(parts) > 1 else "",
     )
+
+
+_read_known = lru_cache(maxsize=8192)(_read_path)
 
 
 def _selected_name(query: Query) -> str:

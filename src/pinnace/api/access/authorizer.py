@@ -17,6 +17,7 @@ from pinnace.store.interface import Revision
 T = TypeVar("T")
 
 _REMEMBERED = 10_000  # Source: Kubernetes v1.36, the authorizer's cache of webhook answers has as many
+_LONGEST = 512  # characters of a question that is worth remembering
 _ALLOWED = Decision(True)
 
 
@@ -68,9 +69,11 @@ class Authorizer:
         key = (user.name, user.groups, asked)
         answer = self._answers.get(key)
         if answer is None:
-            if len(self._answers) >= _REMEMBERED:
-                self._answers.clear()
-            answer = self._answers[key] = decide(index, user, asked)
+            answer = decide(index, user, asked)
+            if sum(map(len, asked)) <= _LONGEST:
+                if len(self._answers) >= _REMEMBERED:
+                    self._answers.clear()
+                self._answers[key] = answer
         return answer
 
     def rules_for(self, user: User, namespace: str) -> tuple[Rules, str]:

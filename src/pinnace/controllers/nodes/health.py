@@ -1,7 +1,7 @@
-"""Decides whether a node still lives: one whose lease is too old gets conditions Unknown and a taint; it loses the taint later.
+"""Decides whether a node still lives, and which taints its state gives it: unreachable, not ready, closed, short of something.
 
 `judge_node` is pure; the controller below reads and writes. Run by the runner.
-Invariant: only nodes that keep a lease are judged (one without a lease never promised to renew it).
+Invariant: only nodes that keep a lease can be silent (one without a lease never promised to renew it).
 Source: Kubernetes v1.36, pkg/controller/nodelifecycle/node_lifecycle_controller.go.
 """
 
@@ -25,7 +25,16 @@ LEASE_NAMESPACE = "kube-node-lease"
 GRACE_S = 40.0  # Source: kube-controller-manager --node-monitor-grace-period (40 s up to v1.31)
 UNREACHABLE = "node.kubernetes.io/unreachable"
 NOT_READY = "node.kubernetes.io/not-ready"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+# Source: same file, nodeConditionToTaintKeyStatusMap: what a condition that is True means for new pods.
+TROUBLES = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+    "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
+}
+OURS = frozenset({UNREACHABLE, NOT_READY, UNSCHEDULABLE, *TROUBLES.values()})
 
 
 def judge_node(node: Node, heard: float | None, pods: tuple[Pod, ...], now: float) -> Plan:
@@ -34,7 +43,7 @@ def judge_node(node: Node, heard: float | None, pods: tuple[Pod, ...], now: floa
     Example: heard 10 s ago: look again in 30 s. Heard 41 s ago: Ready becomes Unknown, the pods are no longer ready.
     """
     if heard is None:
-        return Plan()
+        return Plan(tuple(_retaint(node, _troubles_of(node), now)))
     left_s = heard + GRACE_S - now
     ready = next((c.status for c in node.status.conditions if c.type == "Ready"), "Unknown")
     steps: list[Step] = []
@@ -44,7 +53,8 @@ def judge_node(node: Node, heard: float | None, pods: tuple[Pod, ...], now: floa
             Record(node, "Normal", "NodeNotReady", f"Node {node.metadata.name} status is now: NodeNotReady")
         )
     silent = left_s <= 0
-    steps += _retaint(node, UNREACHABLE if silent else NOT_READY if ready == "False" else "", now)
+    state = (UNREACHABLE,) if silent else (NOT_READY,) if ready == "False" else ()
+    steps += _retaint(node, (*state, *_troubles_of(node)), now)
     if silent:  # a node that speaks says itself which of its pods are ready
         steps += [SetStatus(pod, _not_ready(pod, now)) for pod in pods if is_ready(pod)]
     return Plan(tuple(steps), None if silent else left_s)
@@ -66,17 +76,26 @@ def _forget(node: Node, now: float) -> tuple[NodeCondition, ...]:
     return tuple((present | unknown).values())
 
 
-def _retaint(node: Node, key: str, now: float) -> list[Step]:
-    others = tuple(taint for taint in node.spec.taints if taint.key not in (UNREACHABLE, NOT_READY))
-    present = tuple(taint for taint in node.spec.taints if taint.key == key)
-    ours = present or tuple(
-        Taint(key=key, effect="NoSchedule", time_added=render_time(now)) for _ in (1,) if key
-    )
-    taints = (*others, *ours)
-    if taints == node.spec.taints:
+def _troubles_of(node: Node) -> tuple[str, ...]:
+    true = {condition.type for condition in node.status.conditions if condition.status == "True"}
+    troubles = tuple(key for type_, key in TROUBLES.items() if type_ in true)
+    return (*troubles, UNSCHEDULABLE) if node.spec.unschedulable else troubles
+
+
+def _retaint(node: Node, keys: tuple[str, ...], now: float) -> list[Step]:
+    """Give the node just these of the taints that follow from its state; they keep new pods away."""
+    present = {taint.key: taint for taint in node.spec.taints if _is_ours(taint)}
+    if set(present) == set(keys):
         return []
-    after = msgspec.structs.replace(node, spec=msgspec.structs.replace(node.spec, taints=taints))
-    return [Change(node, after, f"taint {key or 'removed'}")]
+    others = tuple(taint for taint in node.spec.taints if not _is_ours(taint))
+    at = render_time(now)
+    ours = tuple(present.get(key) or Taint(key=key, effect="NoSchedule", time_added=at) for key in keys)
+    after = msgspec.structs.replace(node, spec=msgspec.structs.replace(node.spec, taints=(*others, *ours)))
+    return [Change(node, after, f"taints {', '.join(keys) or 'removed'}")]
+
+
+def _is_ours(taint: Taint) -> bool:
+    return taint.key in OURS and taint.effect == "NoSchedule"
 
 
 def _not_ready(pod: Pod, now: float) -> object:
@@ -117,7 +136,13 @@ class NodeHealthController:
             return None
         now = self._clock.now()
         plan = judge_node(node, self._listen(key.name, now), self._api.pods_on(key.name), now)
-        return await apply_plan(self._api, plan, COMPONENT)
+        requeue = await apply_plan(self._api, plan, COMPONENT)
+        closed = any(map(_closes, node.spec.taints))
+        if closed != bool(node.spec.unschedulable):
+            word = "NodeSchedulable" if closed else "NodeNotSchedulable"
+            message = f"Node {key.name} status is now: {word}"
+            await self._api.record_event(node, "Normal", word, message, component="kubelet", host=key.name)
+        return requeue
 
     def _listen(self, name: str, now: float) -> float | None:
         lease = self._api.find(LEASE, LEASE_NAMESPACE, name)
@@ -128,6 +153,10 @@ class NodeHealthController:
             heard = now
         self._heard[name] = (lease.metadata.resource_version, heard)
         return heard
+
+
+def _closes(taint: Taint) -> bool:
+    return taint.key == UNSCHEDULABLE and _is_ours(taint)
 
 
 def _keys_of_lease(change: ObjectChange[Lease]) -> Iterator[ObjectKey]:

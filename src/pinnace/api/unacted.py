@@ -35,6 +35,7 @@ _WHOLE_KINDS = (
     Unacted("networking.k8s.io/ingressclasses", "", "no ingress controller runs here"),
     Unacted("networking.k8s.io/ingresses", "", "no ingress controller runs here, so nothing is routed by it"),
     Unacted("networking.k8s.io/networkpolicies", "", "nothing enforces it: every pod may reach every other"),
+    Unacted("node.k8s.io/runtimeclasses", "handler", "every pod runs in the instance's own runtime"),
     Unacted("persistentvolumeclaims", "", "no volumes are bound to claims here yet"),
     Unacted("persistentvolumes", "", "no volumes are bound to claims here yet"),
     Unacted("replicationcontrollers", "", _NO_CONTROLLER),

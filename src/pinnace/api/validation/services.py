@@ -167,7 +167,10 @@ def _validate_addresses(spec: ServiceSpec, problems: Problems) -> None:
         right = validate_ip(address, f"{path}[{index}]", problems, canonical=True) and right
     if len(addresses) > 2:
         problems.invalid(path, addresses, "may only hold up to 2 values")
-    if not right or is_headless(spec):
+    if not right:
+        return
+    _validate_stack(spec, problems)
+    if is_headless(spec):
         return
     versions = [ip_address(address).version for address in addresses]
     if len(versions) > 1 and len(set(versions)) < 2:
@@ -186,8 +189,12 @@ def _validate_families(spec: ServiceSpec, problems: Problems) -> None:
         if family in seen:
             problems.duplicate(f"spec.ipFamilies[{index}]", family)
         seen.add(family)
+    problems.one_of("spec.ipFamilyPolicy", spec.ip_family_policy, _FAMILY_POLICIES)
+
+
+def _validate_stack(spec: ServiceSpec, problems: Problems) -> None:
+    """Check that nothing of a second family is asked for: there are only IPv4 addresses here."""
     policy, path = spec.ip_family_policy, "spec.ipFamilyPolicy"
-    problems.one_of(path, policy, _FAMILY_POLICIES)
     if is_headless(spec) and not spec.selector:
         return  # its endpoints may have any address
     if policy == "SingleStack":

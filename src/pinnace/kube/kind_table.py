@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
@@ -18,12 +19,20 @@ from pinnace.kube.objects.custom import CustomObject
 T = TypeVar("T")
 
 
+class Closable(Protocol):
+    """A watch, as far as the table knows it."""
+
+    def close(self) -> None: ...
+
+
+
 class KindTable:
     """Looks kinds up by every name that a request or an object may use."""
 
     def __init__(self) -> None:
         self.generation = 0
         self._listeners: list[Callable[[], None]] = []
+        self._watches: WeakKeyDictionary[Closable, Kind[Any]] = WeakKeyDictionary()
         self._fill((), ())
 
     def _fill(self, served: tuple[Kind[Any], ...], stored: tuple[Kind[Any], ...]) -> None:
@@ -51,6 +60,9 @@ class KindTable:
         """Replace all custom kinds; those of one definition come in the order of preference. Tells the listeners."""
         self._fill(tuple(served), tuple(stored))
         self.generation += 1
+        for watch, kind in list(self._watches.items()):
+            if not self.is_current(kind):
+                watch.close()
         for listener in tuple(self._listeners):
             listener()
 
@@ -58,6 +70,14 @@ class KindTable:
         """Have `callback` called, synchronously, whenever kinds came or went; return what ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def is_current(self, kind: Kind[Any]) -> bool:
+        """Say whether a row is still the one of its kind."""
+        return self.by_plural(kind.group, kind.version, kind.plural) is kind
+
+    def close_with(self, kind: Kind[Any], watch: Closable) -> None:
+        """Have a watch closed when its kind goes, or is replaced: what it shows would not be right any more."""
+        self._watches[watch] = kind
 
     def derived(self, key: Hashable, build: Callable[[], T]) -> T:
         """Return what `build` makes of the table; made once, and once more after each change."""

@@ -100,6 +100,8 @@ def find_mismatch(struct: type[Any], value: Any) -> Mismatch | None:
 
 
 def _find(value: Any, shape: Shape, struct: str, path: str) -> Mismatch | None:
+    if shape.own is not None:
+        return None if isinstance(value, dict) else Mismatch(struct, path, describe(value), "object")
     parts: Iterable[tuple[Shape, Any, str, str]]
     if shape.form is Form.FREE:
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -138,4 +138,28 @@ def schema_of(struct: type[Any]) -> StructSchema:
             topology,
             keys,
         )
+    if name == "apiextensions_v1.CustomResourceValidation":
+        fields["openAPIV3Schema"] = replace(fields["openAPIV3Schema"], shape=_json_schema())
     return StructSchema(name, fields, name in merge.ATOMIC)
+
+
+@cache
+def _json_schema() -> Shape:
+    """Return the shape of a schema in a CustomResourceDefinition: its parts are schemas, too."""
+    from pinnace.kube.structural.keywords import FLAG, KEYWORDS, NAMED, SCHEMAS, TEXT
+
+    fields: dict[str, FieldSchema] = {}
+    whole = Shape(Form.STRUCT, own=StructSchema("apiextensions_v1.JSONSchemaProps", fields))
+    forms = {TEXT: Shape(Form.STRING), FLAG: Shape(Form.BOOLEAN), NAMED: Shape(Form.MAP, item=whole)}
+    for keyword, form in KEYWORDS.items():
+        topology = ""
+        if form == SCHEMAS:
+            shape, topology = Shape(Form.LIST, item=whole), "atomic"
+        elif form.startswith("schema"):
+            shape = whole
+        elif form in ("array", "strings", "objects"):
+            shape, topology = Shape(Form.LIST, item=_FREE), "atomic"
+        else:
+            shape = forms.get(form, _FREE)
+        fields[keyword] = FieldSchema(keyword, keyword, shape, topology=topology)
+    return whole

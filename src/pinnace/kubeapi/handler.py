@@ -107,6 +107,8 @@ class Handler:
         target = parse_target(path, self._means.api.kinds)
         if target is None:
             return await self._serve_other(request, path, query_text, user)
+        if target.kind.custom is not None and target.kind.custom.warning:
+            warnings.append(target.kind.custom.warning)
         query = parse_query(query_text) if query_text else EMPTY
         call = Call(request, target, query, user, self._means, warnings)
         serve = find_server(call)

@@ -17,27 +17,13 @@ from pinnace.api.custom.structural_rules import StructuralJudge
 from pinnace.api.custom.values import UNKNOWN, Judge
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.structural import compile_structural
+from pinnace.kube.structural.keywords import KEYWORDS, NAMED, SCHEMA, SCHEMAS
 from pinnace.kube.structural.pruning import prune
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 MAX_DEPTH = 100  # levels; deeper ones would be refused by the decoder of objects
 
-_NUMBER, _TEXT, _FLAG, _SCHEMA, _SCHEMAS, _NAMED = "number", "string", "boolean", "schema", "schemas", "named"
-# Keyword -> what its value must be; "" is anything. Source: apiextensions/v1, JSONSchemaProps.
-KEYWORDS: Mapping[str, str] = {
-    "$ref": _TEXT, "$schema": _TEXT, "additionalItems": "schema or boolean", "additionalProperties": "schema or boolean",
-    "allOf": _SCHEMAS, "anyOf": _SCHEMAS, "default": "", "definitions": _NAMED, "dependencies": "object",
-    "description": _TEXT, "enum": "array", "example": "", "exclusiveMaximum": _FLAG, "exclusiveMinimum": _FLAG,
-    "externalDocs": "object", "format": _TEXT, "id": _TEXT, "items": "schema or array", "maxItems": "integer",
-    "maxLength": "integer", "maxProperties": "integer", "maximum": _NUMBER, "minItems": "integer",
-    "minLength": "integer", "minProperties": "integer", "minimum": _NUMBER, "multipleOf": _NUMBER, "not": _SCHEMA,
-    "nullable": _FLAG, "oneOf": _SCHEMAS, "pattern": _TEXT, "patternProperties": _NAMED, "properties": _NAMED,
-    "required": "strings", "title": _TEXT, "type": _TEXT, "uniqueItems": _FLAG,
-    "x-kubernetes-embedded-resource": _FLAG, "x-kubernetes-int-or-string": _FLAG,
-    "x-kubernetes-list-map-keys": "strings", "x-kubernetes-list-type": _TEXT, "x-kubernetes-map-type": _TEXT,
-    "x-kubernetes-preserve-unknown-fields": _FLAG, "x-kubernetes-validations": "objects",
-}  # fmt: skip
 # Source: validation.go, allowedFieldsAtRootSchema.
 _AT_ROOT = frozenset(
     [
@@ -86,30 +72,11 @@ def clean_schema(raw: Any) -> Any:
 
 
 def _clean(form: str, value: Any) -> Any:
-    if form == _NAMED and isinstance(value, dict):
+    if form == NAMED and isinstance(value, dict):
         return {name: clean_schema(part) for name, part in value.items()}
-    if form == _SCHEMAS and isinstance(value, list):
+    if form == SCHEMAS and isinstance(value, list):
         return [clean_schema(part) for part in value]
-    return clean_schema(value) if form.startswith(_SCHEMA) else value
-
-
-def find_unknown_keywords(raw: Any, path: str) -> Iterator[str]:
-    """Yield the path of each keyword that there isn't."""
-    if not isinstance(raw, dict):
-        return
-    for name, value in raw.items():
-        form = KEYWORDS.get(name)
-        where = f"{path}.{name}"
-        if form is None:
-            yield where
-        elif form == _NAMED and isinstance(value, dict):
-            for field, part in value.items():
-                yield from find_unknown_keywords(part, f"{where}.{field}")
-        elif form == _SCHEMAS and isinstance(value, list):
-            for index, part in enumerate(value):
-                yield from find_unknown_keywords(part, f"{where}[{index}]")
-        elif form.startswith(_SCHEMA):
-            yield from find_unknown_keywords(value, where)
+    return clean_schema(value) if form.startswith(SCHEMA) else value
 
 
 def schemas_below(raw: Raw) -> Iterator[Raw]:
@@ -117,12 +84,12 @@ def schemas_below(raw: Raw) -> Iterator[Raw]:
     yield raw
     for name, value in raw.items():
         form = KEYWORDS.get(name, "")
-        if form == _NAMED and isinstance(value, dict):
+        if form == NAMED and isinstance(value, dict):
             parts = list(value.values())
-        elif form == _SCHEMAS and isinstance(value, list):
+        elif form == SCHEMAS and isinstance(value, list):
             parts = value
         else:
-            parts = [value] if form.startswith(_SCHEMA) else []
+            parts = [value] if form.startswith(SCHEMA) else []
         for part in parts:
             if isinstance(part, Mapping):
                 yield from schemas_below(part)
@@ -140,13 +107,13 @@ def _check_forms(raw: Any, path: str, problems: Problems, depth: int = 0) -> Non
         form, where = KEYWORDS.get(name), f"{path}.{name}"
         if form and not _has_form(value, form):
             problems.invalid(where, value, f"must be of type {form}")
-        elif form == _NAMED:
+        elif form == NAMED:
             for field, part in value.items():
                 _check_forms(part, f"{where}[{field}]", problems, depth + 1)
-        elif form == _SCHEMAS:
+        elif form == SCHEMAS:
             for index, part in enumerate(value):
                 _check_forms(part, f"{where}[{index}]", problems, depth + 1)
-        elif form and form.startswith(_SCHEMA) and isinstance(value, dict):
+        elif form and form.startswith(SCHEMA) and isinstance(value, dict):
             _check_forms(value, where, problems, depth + 1)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 NAMES = (
     *("instance", "run_rm", "pods", "api", "cli", "loop_stall", "store_writes", "scheduling", "images"),
     "stored_pods",
+    "api_reads",
     "builds",
 )
 

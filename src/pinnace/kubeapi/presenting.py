@@ -52,6 +52,11 @@ class Presenter:
         self._wanted = wanted
         self._include = read_include_object(query)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether objects are shown whole, the same for everybody who wants them so."""
+        return self._wanted.form is Form.OBJECT
+
     def one(self, record: Record) -> bytes:
         """Return one object."""
         form = self._wanted.form

@@ -11,8 +11,13 @@ from typing import Protocol
 
 from aiohttp import web
 
+from pinnace.base.errors import Bug
+
 # What a browser that sends its token among the protocols also names; it wants one of them back.
 _PROTOCOLS = ("base64.binary.k8s.io",)
+
+# What a client may lag behind before the stream waits for it. Source: asyncio, the default high-water mark.
+_ROOM_BYTES = 64 * 1024
 
 
 class WatchWire(Protocol):
@@ -27,6 +32,14 @@ class WatchWire(Protocol):
 
     async def send(self, piece: bytes) -> None:
         """Send whole lines; returns when the client has room for more."""
+        ...
+
+    def has_room(self) -> bool:
+        """Say whether a line can be pushed just now."""
+        ...
+
+    def push(self, line: bytes) -> None:
+        """Send a line at once, without waiting."""
         ...
 
     def until_hangup(self) -> AbstractAsyncContextManager[None]:
@@ -64,6 +77,19 @@ class ChunkWire:
     async def send(self, piece: bytes) -> None:
         await self.response.write(piece)
 
+    def has_room(self) -> bool:
+        transport = self._request.transport
+        return (
+            transport is not None
+            and not transport.is_closing()
+            and transport.get_write_buffer_size() <= _ROOM_BYTES
+        )
+
+    def push(self, line: bytes) -> None:
+        assert self._request.transport is not None
+        # As HTTP's chunked coding has it; what `send` does beside is what a hundred watchers don't need a hundred times.
+        self._request.transport.write(b"%x\r\n%b\r\n" % (len(line), line))
+
     @asynccontextmanager
     async def until_hangup(self) -> AsyncIterator[None]:
         yield  # the server cancels a handler whose connection is lost
@@ -85,6 +111,12 @@ class SocketWire:
 
     async def open(self, media_type: str) -> None:
         await self._socket.prepare(self._request)
+
+    def has_room(self) -> bool:
+        return False  # a message of a socket waits for its turn
+
+    def push(self, line: bytes) -> None:
+        raise Bug("a socket's messages are sent, not pushed")
 
     async def send(self, piece: bytes) -> None:
         for line in piece.splitlines():

@@ -6,13 +6,15 @@ lists again. Source: Kubernetes v1.36, the API concepts page, "Efficient detecti
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from pinnace.base.errors import ApiError, PinnaceError, Reason
+from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.errors import build_status, to_api_error
 from pinnace.kubeapi.list_options import ListOptions, parse_revision, read_list_options
@@ -114,7 +116,7 @@ async def serve_watch(call: Call) -> web.StreamResponse:
 async def _send(wire: WatchWire, stream: "_Stream", start: Start) -> None:
     try:
         async with wire.until_hangup():
-            async for piece in stream.run(start):
+            async for piece in stream.run(start, wire):
                 await wire.send(piece)
     except PinnaceError as error:
         await wire.send(render_event("ERROR", _encode(build_status(to_api_error(error)))))
@@ -124,6 +126,25 @@ async def _send(wire: WatchWire, stream: "_Stream", start: Start) -> None:
 def render_event(type_: str, document: bytes) -> bytes:
     """Return one line of the stream."""
     return b'{"type":"%b","object":%b}\n' % (type_.encode(), document.rstrip())
+
+
+class _LastLine:
+    """The line that was rendered last: a hundred watchers of one kind get the same one in a row."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._line = b""
+
+    def render(self, type_: str, record: Record, kind: Kind[Any], presenter: Presenter) -> bytes:
+        """Return the line of an event with the whole object in it."""
+        key = (type_, record, kind)
+        if len(self._key) == 3 and self._key[1] is record and self._key[0] == type_ and self._key[2] is kind:
+            return self._line
+        self._key, self._line = key, render_event(type_, presenter.in_event(record, first=False))
+        return self._line
+
+
+_LAST = _LastLine()
 
 
 class _Stream:
@@ -142,8 +163,8 @@ class _Stream:
         self._bookmarks = options.bookmarks
         self._bookmark_interval_s = settings.bookmark_interval_s
 
-    async def run(self, start: Start) -> AsyncIterator[bytes]:
-        """Yield pieces of whole lines."""
+    async def run(self, start: Start, wire: WatchWire) -> AsyncIterator[bytes]:
+        """Yield pieces of whole lines; what comes while nobody waits goes to the wire at once."""
         api, kind, namespace = self._call.api, self._call.kind, self._call.namespace or None
         check_reached(api, start.reached)
         records: tuple[Record, ...] = ()
@@ -159,6 +180,7 @@ class _Stream:
                 yield piece
             if start.mark_end:
                 yield self._render_bookmark(since, {INITIAL_EVENTS_END: "true"})
+            watch.sink = self._pusher(wire)
             async for piece in self._follow(watch):
                 yield piece
         finally:
@@ -170,7 +192,10 @@ class _Stream:
         if since > api.store.revision:
             why = f"too large resource version: {since}, current: {api.store.revision}"
             raise ApiError(Reason.EXPIRED, why)
-        return api.store.watch(kind.resource, self._call.namespace or None, since=since)
+        watch = api.store.watch(kind.resource, self._call.namespace or None, since=since)
+        if kind.custom is not None:
+            api.kinds.close_with(kind, watch)
+        return watch
 
     def _render_initial(self, records: tuple[Record, ...]) -> Iterator[bytes]:
         batch: list[bytes] = []
@@ -203,11 +228,27 @@ class _Stream:
             if now >= end:
                 return
 
+    def _pusher(self, wire: WatchWire) -> Callable[[Change], bool]:
+        def push(change: Change) -> bool:
+            if not wire.has_room():
+                return False
+            try:
+                event = classify(change, self._selection)
+                if event is not None:
+                    wire.push(self._render(event))
+            except Exception:  # noqa: BLE001 - the reader meets it again, and can say so to the client
+                return False
+            return True
+
+        return push
+
     def _render(self, event: tuple[str, Record]) -> bytes:
         type_, record = event
         first, self._first = self._first, False
         self._sent[self._call.kind] += 1
-        return render_event(type_, self._presenter.in_event(record, first=first))
+        if not self._presenter.is_plain:
+            return render_event(type_, self._presenter.in_event(record, first=first))
+        return _LAST.render(type_, record, self._call.kind, self._presenter)
 
     def _render_bookmark(self, revision: Revision, annotations: dict[str, str]) -> bytes:
         return render_event("BOOKMARK", self._presenter.bookmark(revision, annotations))

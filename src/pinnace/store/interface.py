@@ -170,6 +170,9 @@ class Watch(Protocol):
 
     async def __anext__(self) -> Change: ...
 
+    sink: Callable[[Change], bool] | None
+    """Takes changes at once while the reader waits in `some`, in order; False leaves one to the reader. Must not raise."""
+
     async def some(self, timeout_s: float, limit: int = 500) -> Sequence[Change] | None:
         """Return the changes that wait, at least one unless the time passes first; None at the end of the iteration.
 

@@ -184,6 +184,39 @@ def test_a_bound_pod_becomes_running_and_ready() -> None:
     assert play(story).machine.log == ["sandbox", "volumes", "start app 0"]
 
 
+def test_volumes_are_prepared_again_when_a_token_in_them_is_due() -> None:
+    async def story(world: World) -> None:
+        world.machine.volumes_due_at = START + 100
+        await world.run()
+        world.machine.volumes_due_at = None
+        await world.clock.sleep(99)
+        assert world.machine.log.count("volumes") == 1
+        await world.clock.sleep(2)
+        assert world.machine.log == ["sandbox", "volumes", "start app 0", "volumes"]
+        await world.clock.sleep(1000)
+        assert world.machine.log.count("volumes") == 2
+
+    play(story)
+
+
+def test_a_token_that_cannot_be_renewed_is_told_and_tried_again_while_the_pod_goes_on() -> None:
+    async def story(world: World) -> None:
+        world.machine.volumes_due_at = START + 100
+        pod = await world.run()
+        world.machine.broken_volumes = "failed to fetch token"
+        await world.clock.sleep(101)
+        assert world.machine.log.count("volumes") >= 2
+        assert any(e.reason == "FailedMount" for e in world.api.list(kinds.EVENT, "default"))
+        world.machine.broken_volumes, world.machine.volumes_due_at = "", None
+        await world.clock.sleep(300)
+        tried = world.machine.log.count("volumes")
+        await world.clock.sleep(1000)
+        assert world.machine.log.count("volumes") == tried
+        assert world.pod().status == pod.status
+
+    play(story)
+
+
 def test_an_end_that_is_told_before_the_start_has_returned_is_not_lost() -> None:
     async def story(world: World) -> None:
         world.machine.ends_at_once.add("app")

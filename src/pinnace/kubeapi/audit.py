@@ -23,6 +23,7 @@ from pinnace.base.times import render_micro_time
 from pinnace.kubeapi.errors import build_status
 from pinnace.kubeapi.gate import Passage
 from pinnace.kubeapi.request_info import read_attributes
+from pinnace.kubeapi.texts import clean
 
 log = logging.getLogger("pinnace.kubeapi")
 
@@ -113,14 +114,14 @@ def build_event(
         "level": "Metadata",
         "auditID": audit_id,
         "stage": "ResponseComplete",
-        "requestURI": request.raw_path[:_LONGEST],
+        "requestURI": clean(request.raw_path)[:_LONGEST],
         "verb": asked.verb,
         "user": render_user(passage.real) if passage.real is not None else {},
     }
     if passage.user is not None and passage.user is not passage.real:
         event["impersonatedUser"] = render_user(passage.user)
     event["sourceIPs"] = [request.remote] if request.remote else []
-    event["userAgent"] = request.headers.get("User-Agent", "")[:_LONGEST]
+    event["userAgent"] = clean(request.headers.get("User-Agent", ""))[:_LONGEST]
     if asked.resource:
         event["objectRef"] = _render_target(asked)
     status = build_status(error)

@@ -17,6 +17,7 @@ from pinnace.api.access.users import (
     split_account_name,
 )
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kubeapi.texts import clean
 
 _PREFIX = "impersonate-"
 _EXTRA = "impersonate-extra-"
@@ -75,10 +76,11 @@ def read_wish(headers: Iterable[tuple[str, str]]) -> Wish | None:
     user = uid = ""
     groups: list[str] = []
     extra: dict[str, list[str]] = {}
-    for given, value in headers:
+    for given, held in headers:
         name = given.lower()
         if not name.startswith(_PREFIX):
             continue
+        value = clean(held)
         if name == "impersonate-user":
             user = user or value
         elif name == "impersonate-group":

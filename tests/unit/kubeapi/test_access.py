@@ -1,5 +1,6 @@
 """The gate over TLS: tokens, refusals, reviews, the audit log, and what only the administrator reaches."""
 
+import asyncio
 import base64
 import json
 import ssl
@@ -29,7 +30,7 @@ from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import World
 from pinnace.kubeapi.signing_key import ensure_signing_key
 from pinnace.store.memory import MemoryStore
-from tests.unit.kubeapi.conftest import FakeWorld, pod
+from tests.unit.kubeapi.conftest import FakeWorld, Kube, pod
 
 KEY = make_key()
 NOW = 1_767_312_000.0
@@ -459,3 +460,43 @@ def test_the_signing_key_is_made_once_and_never_overwritten(tmp_path: Path) -> N
     with pytest.raises(UserError, match="can't be read"):
         ensure_signing_key(tmp_path)
     assert (tmp_path / "sa.key").read_text() == "nonsense"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /\xff\xfe HTTP/1.1\r\n",
+        b"GET /api/v1/namespaces/\xff/pods?watch=\xff HTTP/1.1\r\n",
+        b"GET /api HTTP/1.1\r\nAuthorization: Bearer \xff.\xff.\xff\r\n",
+        b"GET /api HTTP/1.1\r\nUser-Agent: \xff\xfe\r\n",
+        b"GET /api HTTP/1.1\r\nImpersonate-User: \xff\r\n",
+        b"GET /api HTTP/1.1\r\nImpersonate-Extra-\r\n",
+        b"GET /api HTTP/1.1\r\nImpersonate-User: a\r\nImpersonate-Extra-%zz: b\r\n",
+        b"BREW /api/v1/pods HTTP/1.1\r\n",
+        b"GET /api/v1/watch HTTP/1.1\r\n",
+        b"GET //api//v1//pods HTTP/1.1\r\n",
+        b"GET /apis/%2e%2e/%00/x HTTP/1.1\r\n",
+    ],
+)
+async def test_whatever_bytes_a_stranger_sends_they_are_refused(server: Server, head: bytes) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    port = int(server.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    writer.write(head + b"Host: x\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert int(answer.split()[1]) in (400, 401, 403), answer
+    assert all(line["kind"] == "Event" for line in (server.audit() if server.audit_path.exists() else ()))
+
+
+async def test_a_program_of_any_name_may_write(kube: Kube) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(kube.path))
+    body = json.dumps(pod()).encode()
+    writer.write(
+        b"POST /api/v1/namespaces/default/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: \xff\xfe/1\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    answer = await reader.read()
+    writer.close()
+    assert int(answer.split()[1]) == 201, answer

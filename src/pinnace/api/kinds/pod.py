@@ -1,6 +1,6 @@
 """The Pod's row: defaults, admission, validation, status isolation, grace. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -14,11 +14,7 @@ from pinnace.api.validation.pod_status import validate_pod_status
 from pinnace.api.validation.pod_updates import validate_pod_update
 from pinnace.api.validation.pods import validate_pod_spec
 from pinnace.api.validation.problems import Problems
-from pinnace.api.validation.warnings import (
-    find_hostname_warnings,
-    find_pod_warnings,
-    find_spec_warnings,
-)
+from pinnace.api.validation.warnings import find_pod_warnings
 from pinnace.kube.kinds import POD
 from pinnace.kube.objects.core_v1 import Pod, PodCondition, PodSpec, PodStatus
 
@@ -27,7 +23,6 @@ _ENDED = ("Succeeded", "Failed")
 _DEFAULTED: Memo[PodSpec] = Memo()
 _VALID: Memo[bool] = Memo()
 _CLASS: Memo[str] = Memo()
-_WARNED: Memo[tuple[str, ...]] = Memo()
 
 
 def _default(pod: Pod) -> Pod:
@@ -98,17 +93,6 @@ def _validate_change(new: Pod, old: Pod | None, problems: Problems) -> None:
         problems.forbidden("spec.nodeName", words)
 
 
-def _warn(pod: Pod) -> Iterable[str]:
-    if pod.metadata.annotations:
-        return find_pod_warnings(pod)
-    key = spec_key(pod.spec)
-    known = _WARNED.get(key)
-    if known is None:
-        known = tuple(find_spec_warnings(pod))
-        _WARNED.put(key, known)
-    return (*find_hostname_warnings(pod), *known)
-
-
 def _index(pod: Pod) -> Mapping[str, str]:
     return {"spec.nodeName": pod.spec.node_name, "status.phase": pod.status.phase}
 
@@ -137,6 +121,6 @@ STRATEGY = Strategy(
     index=_index,
     generation=True,
     grace=compute_grace,
-    warn=_warn,
+    warn=find_pod_warnings,
     subparts=SUBPARTS,
 )

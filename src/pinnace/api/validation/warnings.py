@@ -20,7 +20,7 @@ from pinnace.kube.objects.core_v1 import (
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.kube.quantity import NANO, canonical, parse_quantity
 
-_LABELS = {
+DEPRECATED_LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
     "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
     "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
@@ -32,7 +32,7 @@ _ANNOTATIONS = {
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
-_VOLUMES = {
+DEPRECATED_VOLUMES = {
     "photon_persistent_disk": ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
     "git_repo": ("gitRepo", "deprecated in v1.11"),
     "scale_io": ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
@@ -53,22 +53,12 @@ _WHOLE_BYTES = ("memory", "ephemeral-storage")
 
 def find_pod_warnings(pod: Pod) -> Iterator[str]:
     """Yield sentences for the person who wrote the pod."""
-    yield from find_hostname_warnings(pod)
-    yield from find_spec_warnings(pod)
-
-
-def find_hostname_warnings(pod: Pod) -> Iterator[str]:
-    """Yield what the pod's name leads to."""
     wrong = check_label_name(pod.metadata.name) if pod.metadata.name else ()
     if wrong:
         yield (
             "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; "
             f"a DNS label is recommended: [{' '.join(wrong)}]"
         )
-
-
-def find_spec_warnings(pod: Pod) -> Iterator[str]:
-    """Yield what the spec leads to, given the annotations."""
     yield from _find(pod.spec, pod.metadata, "", is_template=False)
 
 
@@ -81,21 +71,21 @@ def _find(spec: PodSpec, meta: ObjectMeta, at: str, *, is_template: bool) -> Ite
     path = f"{at}spec"
     annotations = f"{at}metadata.annotations"
     for key in spec.node_selector:
-        if key in _LABELS:
-            yield f"{path}.nodeSelector[{key}]: {_LABELS[key]}"
+        if key in DEPRECATED_LABELS:
+            yield f"{path}.nodeSelector[{key}]: {DEPRECATED_LABELS[key]}"
     if spec.affinity is not None:
         yield from _find_in_node_affinity(spec.affinity, f"{path}.affinity.nodeAffinity")
     for index, constraint in enumerate(spec.topology_spread_constraints):
         where = f"{path}.topologySpreadConstraints[{index}]"
-        if constraint.topology_key in _LABELS:
-            yield f"{where}.topologyKey: {constraint.topology_key} is {_LABELS[constraint.topology_key]}"
+        if constraint.topology_key in DEPRECATED_LABELS:
+            yield f"{where}.topologyKey: {constraint.topology_key} is {DEPRECATED_LABELS[constraint.topology_key]}"
         if constraint.label_selector is None:
             yield f"{where}.labelSelector: {_NULL_SELECTOR}"
     for key, sentence in _ANNOTATIONS.items():
         if key in meta.annotations:
             yield f"{annotations}[{key}]: {sentence}"
     for index, volume in enumerate(spec.volumes):
-        for attribute, (wire, sentence) in _VOLUMES.items():
+        for attribute, (wire, sentence) in DEPRECATED_VOLUMES.items():
             if getattr(volume, attribute) is not None:
                 yield f"{path}.volumes[{index}].{wire}: {sentence}"
     yield from find_overlaps(spec.volumes)
@@ -136,8 +126,8 @@ def _find_in_node_affinity(affinity: Affinity, path: str) -> Iterator[str]:
 
 def _find_in_term(term: NodeSelectorTerm, path: str) -> Iterator[str]:
     for index, expression in enumerate(term.match_expressions):
-        if expression.key in _LABELS:
-            yield f"{path}.matchExpressions[{index}].key: {expression.key} is {_LABELS[expression.key]}"
+        if expression.key in DEPRECATED_LABELS:
+            yield f"{path}.matchExpressions[{index}].key: {expression.key} is {DEPRECATED_LABELS[expression.key]}"
 
 
 def _find_in_pod_affinity(affinity: Affinity, path: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pinnace.api.context import Context
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec, kinds
 from pinnace.kube.kinds import Kind
@@ -504,3 +505,78 @@ async def test_a_status_is_written_by_itself(
     changed = await api.update_status(decode(kind, {**codec.to_json(created), "status": status}))
     assert codec.to_json(changed)["status"] == status
     assert changed.metadata.generation == generation
+
+
+# ---------------------------------------------------------------------------------------------------- warnings
+
+
+OLD_CLASS = {"volume.beta.kubernetes.io/storage-class": "gold"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "expected"),
+    [
+        (
+            kinds.PERSISTENT_VOLUME,
+            {
+                "metadata": {"name": "x", "annotations": OLD_CLASS},
+                "spec": {**VOLUME["spec"], "persistentVolumeReclaimPolicy": "Recycle"},  # type: ignore[dict-item]
+            },
+            [
+                "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8;"
+                ' use "storageClassName" attribute instead',
+                "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the"
+                " recommended approach is to use dynamic provisioning.",
+            ],
+        ),
+        (
+            kinds.PERSISTENT_VOLUME_CLAIM,
+            spec(accessModes=["ReadWriteOnce"], resources={"requests": {"storage": "1500m"}}),
+            [
+                'spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must be an integer',
+            ],
+        ),
+        (
+            kinds.INGRESS,
+            {
+                "metadata": {**META, "annotations": {"kubernetes.io/ingress.class": "nginx"}},
+                "spec": {"defaultBackend": BACKEND},
+            },
+            [
+                "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+            ],
+        ),
+        (
+            kinds.RUNTIME_CLASS,
+            {
+                "metadata": {"name": "x"},
+                "handler": "runc",
+                "scheduling": {"nodeSelector": {"beta.kubernetes.io/os": "linux"}},
+            },
+            ['scheduling.nodeSelector: deprecated since v1.14; use "kubernetes.io/os" instead'],
+        ),
+        (
+            kinds.NETWORK_POLICY,
+            spec(podSelector={}, egress=[{"to": [{"ipBlock": {"cidr": "10.1.2.3/8"}}]}]),
+            [
+                'spec.egress[0].to[0].ipBlock.cidr: CIDR value "10.1.2.3/8" is ambiguous in this context'
+                ' (should be "10.0.0.0/8" or "10.1.2.3/32"?)'
+            ],
+        ),
+    ],
+)
+async def test_what_is_hardly_meant_is_warned_of(
+    kind: Kind[Any], document: dict[str, Any], expected: list[str]
+) -> None:
+    api, _ = await make_api()
+    context = Context(user="me")
+    await api.create(decode(kind, document), context=context)
+    assert [each for each in context.warnings if "not acted on" not in each] == expected
+
+
+async def test_a_data_source_stands_under_both_names() -> None:
+    source = {"kind": "PersistentVolumeClaim", "name": "other"}
+    fields: dict[str, Any] = {**CLAIM["spec"], "dataSource": source}
+    assert (await stored(kinds.PERSISTENT_VOLUME_CLAIM, spec(**fields)))["spec"]["dataSourceRef"] == source
+    fields = {**CLAIM["spec"], "dataSourceRef": source}
+    assert (await stored(kinds.PERSISTENT_VOLUME_CLAIM, spec(**fields)))["spec"]["dataSource"] == source

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from pinnace.api.strategy import Strategy
 from pinnace.api.validation.addresses import NOT_AN_IP, is_ip
+from pinnace.api.validation.cluster_warnings import find_ingress_warnings
 from pinnace.api.validation.hosts import validate_host
 from pinnace.api.validation.names import (
     check_label_1035,
@@ -163,4 +164,5 @@ STRATEGY = Strategy(
     validate_change=_validate_change,
     validate_status=_validate_status,
     generation=True,
+    warn=find_ingress_warnings,
 )

@@ -5,6 +5,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from pinnace.api.strategy import Strategy
+from pinnace.api.validation.cluster_warnings import find_policy_warnings
 from pinnace.api.validation.hosts import NOT_A_RANGE, parse_range
 from pinnace.api.validation.names import check_port_name
 from pinnace.api.validation.problems import Problems
@@ -125,4 +126,6 @@ def _validate_block(block: IPBlock, path: str, problems: Problems) -> None:
             problems.invalid(where, text, "must be a strict subset of `cidr`")
 
 
-STRATEGY = Strategy(kind=NETWORK_POLICY, default=_default, validate=_validate, generation=True)
+STRATEGY = Strategy(
+    kind=NETWORK_POLICY, default=_default, validate=_validate, generation=True, warn=find_policy_warnings
+)

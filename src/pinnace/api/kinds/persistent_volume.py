@@ -7,6 +7,7 @@ from msgspec.structs import fields, replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.strategy import Strategy, with_meta
+from pinnace.api.validation.cluster_warnings import find_volume_warnings
 from pinnace.api.validation.names import check_qualified_name, check_subdomain
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.scheduling import validate_node_selector
@@ -173,4 +174,5 @@ STRATEGY = Strategy(
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
+    warn=find_volume_warnings,
 )

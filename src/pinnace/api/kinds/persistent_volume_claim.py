@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from pinnace.api.defaults.claims import default_claim
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.strategy import Strategy, with_meta
+from pinnace.api.validation.cluster_warnings import find_claim_warnings
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.quotas import validate_amount
 from pinnace.api.validation.volume_claims import PROTECTS_CLAIM, validate_claim_spec
@@ -13,6 +14,8 @@ from pinnace.kube.objects.core_v1 import (
     PersistentVolumeClaim,
     PersistentVolumeClaimSpec,
     PersistentVolumeClaimStatus,
+    TypedLocalObjectReference,
+    TypedObjectReference,
 )
 from pinnace.kube.quantity import Quantity, QuantityError, QuantityLike, parse_quantity
 
@@ -26,11 +29,30 @@ def _prepare_create(claim: PersistentVolumeClaim) -> PersistentVolumeClaim:
     if PROTECTS_CLAIM not in finalizers:
         # Source: plugin/pkg/admission/storage/storageobjectinuseprotection.
         claim = with_meta(claim, finalizers=(*finalizers, PROTECTS_CLAIM))
-    return replace(claim, status=PersistentVolumeClaimStatus(phase="Pending"))
+    return replace(
+        claim, spec=mirror_sources(claim.spec), status=PersistentVolumeClaimStatus(phase="Pending")
+    )
+
+
+def mirror_sources(spec: PersistentVolumeClaimSpec) -> PersistentVolumeClaimSpec:
+    """Return the spec with its data source under both names, for clients that know only one.
+
+    Source: Kubernetes v1.36, pkg/api/persistentvolumeclaim, NormalizeDataSources.
+    """
+    source, reference = spec.data_source, spec.data_source_ref
+    if source is not None and reference is None:
+        same = TypedObjectReference(kind=source.kind, name=source.name, api_group=source.api_group)
+        return replace(spec, data_source_ref=same)
+    if reference is not None and source is None and not reference.namespace:
+        local = TypedLocalObjectReference(
+            kind=reference.kind, name=reference.name, api_group=reference.api_group
+        )
+        return replace(spec, data_source=local)
+    return spec
 
 
 def _prepare_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> PersistentVolumeClaim:
-    return replace(new, status=old.status)
+    return replace(new, spec=mirror_sources(new.spec), status=old.status)
 
 
 def _prepare_status(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> PersistentVolumeClaim:
@@ -88,4 +110,5 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,
+    warn=find_claim_warnings,
 )

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
 from pinnace.api.strategy import Strategy
+from pinnace.api.validation.cluster_warnings import find_runtime_class_warnings
 from pinnace.api.validation.metadata import validate_labels
 from pinnace.api.validation.names import check_label_name
 from pinnace.api.validation.problems import Problems
@@ -45,5 +46,9 @@ def _validate_update(new: RuntimeClass, old: RuntimeClass, problems: Problems) -
 
 
 STRATEGY = Strategy(
-    kind=RUNTIME_CLASS, default=_default, validate=_validate, validate_update=_validate_update
+    kind=RUNTIME_CLASS,
+    default=_default,
+    validate=_validate,
+    validate_update=_validate_update,
+    warn=find_runtime_class_warnings,
 )

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from pinnace.api.admission.default_classes import DEFAULT_FIELD, is_default_storage_class
 from pinnace.api.strategy import Strategy
+from pinnace.api.validation.cluster_warnings import find_storage_class_warnings
 from pinnace.api.validation.names import check_qualified_name
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import STORAGE_CLASS
@@ -88,4 +89,5 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_update=_validate_update,
     index=_index,
+    warn=find_storage_class_warnings,
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pinnace.base.errors import ApiError, Cause, Reason
+from pinnace.base.errors import ApiError, Reason
 
 MAX_OPERATIONS = (
     10_000  # Source: Kubernetes v1.36, apiserver/pkg/endpoints/handlers/patch.go, maxJSONPatchOperations
@@ -163,8 +163,8 @@ def json_patch(document: Any, operations: Any) -> Any:
         try:
             _OPERATIONS[operation["op"]][0](changed, operation)
         except _Failed as failure:
-            cause = Cause("UnexpectedServerResponse", str(failure))
-            raise ApiError(Reason.INVALID, f"{_REJECTED}: {failure}", causes=(cause,)) from None
+            # Without causes: kubectl prints them instead of the message, and has no field to name here.
+            raise ApiError(Reason.INVALID, f"{_REJECTED}: {failure}") from None
     return changed.root.get("")  # nothing, once the whole was removed
 
 

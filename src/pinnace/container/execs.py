@@ -29,6 +29,7 @@ from pinnace.container.streams import Chunk, StreamName, write_all
 
 _READ_BYTES = 64 * 1024
 _START_TIMEOUT_S = 10.0
+_END_TIMEOUT_S = 1.0
 _QUEUE_CHUNKS = 16  # a slow client holds up only the process that it started
 
 
@@ -134,9 +135,14 @@ class ExecSession:
         if self._closed:
             return
         self._closed = True
-        await self._kill()
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
+        try:
+            await self._kill()
+        finally:  # what is open is let go of, also when the one who closes is cancelled
+            self._free()
+
+    def _free(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
         if self._master >= 0:
@@ -146,22 +152,28 @@ class ExecSession:
         self._pid_file.unlink(missing_ok=True)
 
     async def _kill(self) -> None:
-        if self._process.returncode is not None:
-            return
-        with contextlib.suppress(OSError, ValueError, TimeoutError):
-            # While the process is being started nobody knows its pid; killing the runtime then would leave it behind.
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                while self._process.returncode is None and not self._pid_file.exists():
-                    await self._clock.sleep(0.005)  # reason to poll: the runtime has no other way to tell
-            pid = int(self._pid_file.read_text())
-            if is_in_cgroup(pid, self._folder):
-                os.kill(pid, signal.SIGKILL)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), 1.0)
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            with contextlib.suppress(OSError, ValueError, TimeoutError):
+                await self._kill_inside()
+        # Its pipes may be full, or a child of the process in the container may have them: nobody waits for their ends.
+        self._process._transport.close()  # type: ignore[attr-defined]  # kills the runtime, if it is still there
         await self._process.wait()
+
+    async def _kill_inside(self) -> None:
+        """Kill the process in the container, and see the runtime end with it. Raises: OSError, ValueError, TimeoutError."""
+        # While the process is being started nobody knows its pid; killing the runtime then would leave it behind.
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while self._process.returncode is None and not self._pid_file.exists():
+                await self._clock.sleep(0.005)  # reason to poll: the runtime has no other way to tell
+        pid = int(self._pid_file.read_text())
+        if not is_in_cgroup(pid, self._folder):
+            return
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(_END_TIMEOUT_S):
+            while self._process.returncode is None:
+                await self._clock.sleep(
+                    0.005
+                )  # reason to poll: asyncio tells of the end only with that of the pipes
 
     def _read_failure(self) -> str:
         """Return the runtime's last error from its log; "" when the exit code is the process's own."""

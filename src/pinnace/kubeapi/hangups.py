@@ -77,6 +77,8 @@ async def until_gone(
             for one in (task, *others):
                 one.cancel()
             await asyncio.gather(task, *others, return_exceptions=True)
+            if gone.is_set() and transport is not None:
+                transport.abort()  # type: ignore[attr-defined]  # nothing more comes or goes: no polite end is waited for
 
 
 async def _keep_knocking(knock: Callable[[], Awaitable[None]], clock: Clock) -> None:

@@ -36,6 +36,7 @@ from pinnace.kubeapi.command_wires import (
 from pinnace.kubeapi.containers import choose_container
 from pinnace.kubeapi.errors import build_status, to_api_error
 from pinnace.kubeapi.hangups import until_gone
+from pinnace.kubeapi.held import hold
 from pinnace.kubeapi.pipes import take_over, wants_upgrade
 from pinnace.kubeapi.spdy_link import PROTOCOL as SPDY
 from pinnace.kubeapi.spdy_link import VERSION_HEADER, negotiate_protocol
@@ -77,34 +78,29 @@ async def _serve_socket(call: Call, open_session: Open, pod: Pod, options: ExecO
     socket = web.WebSocketResponse(protocols=SOCKET_PROTOCOLS, compress=False, max_msg_size=MAX_MESSAGE_BYTES)
     if not socket.can_prepare(call.request):
         raise no_upgrade()
-    session = await open_session(pod, options)
-    try:
-        await socket.prepare(call.request)
-        wire = SocketWire(socket, options)
-        await wire.open()
-        await pump(wire, session, options, call.request.transport, call.api.clock)
-    except ConnectionError:
-        pass
-    finally:
-        await session.close()
+    async with hold(open_session(pod, options), call.means.tasks) as session:
+        try:
+            await socket.prepare(call.request)
+            wire = SocketWire(socket, options)
+            await wire.open()
+            await pump(wire, session, options, call.request.transport, call.api.clock)
+        except ConnectionError:
+            pass
     return socket
 
 
 async def _serve_spdy(call: Call, open_session: Open, pod: Pod, options: ExecOptions) -> web.StreamResponse:
     protocol = negotiate_protocol(call.request, SPDY_PROTOCOLS)
-    session = await open_session(pod, options)
-    try:
+    async with hold(open_session(pod, options), call.means.tasks) as session:
         pipe = await take_over(call.request, SPDY, {VERSION_HEADER: protocol})
         try:
             wire = SpdyWire(pipe, CommandProtocol(protocol), options)
             if await wire.open():
                 await pump(wire, session, options, call.request.transport, call.api.clock)
-                await pipe.linger()
         except ConnectionError:
             pass
-        return pipe.response
-    finally:
-        await session.close()
+    await pipe.linger()
+    return pipe.response
 
 
 def read_exec_options(call: Call, pod: Pod, command: tuple[str, ...]) -> ExecOptions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -107,6 +107,30 @@ _PATHS: Mapping[tuple[str, str], str] = {
 }
 
 
+# What fields are called in a version that isn't the stored one. Source: pkg/apis/events/v1/conversion.go
+_ALIASES: Mapping[str, Mapping[str, str]] = {
+    "events.k8s.io/v1": {
+        **{
+            f"regarding.{name}": f"involvedObject.{name}"
+            for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+        },
+        "reportingController": "reportingComponent",
+        **{name: name for name in ("reason", "type", "metadata.name", "metadata.namespace")},
+    }
+}
+
+
+def translate_fields(kind: Kind[Any], selector: FieldSelector) -> FieldSelector:
+    """Return a selector on a kind in its stored version's words. Raises: ApiError BadRequest."""
+    aliases = _ALIASES.get(kind.api_version)
+    if aliases is None:
+        return selector
+    for requirement in selector.requirements:
+        if requirement.path not in aliases:
+            raise ApiError(Reason.BAD_REQUEST, f"field label not supported: {requirement.path}")
+    return FieldSelector(tuple(replace(r, path=aliases[r.path]) for r in selector.requirements))
+
+
 def selectable_fields(kind: Kind[Any]) -> tuple[str, ...]:
     """Return the fields that a selector on this kind may name."""
     own = SELECTABLE.get(kind.resource, ()) if kind.custom is None else tuple(kind.custom.selectable)
@@ -149,7 +173,11 @@ def check_fields(kind: Kind[Any], selector: FieldSelector) -> None:
     known = selectable_fields(kind)
     for requirement in selector.requirements:
         if requirement.path not in known:
-            raise ApiError(Reason.BAD_REQUEST, f"field label not supported: {requirement.path}")
+            if kind.resource in SELECTABLE or kind.custom is not None:
+                raise ApiError(Reason.BAD_REQUEST, f"field label not supported: {requirement.path}")
+            # Source: apimachinery/pkg/runtime/conversion.go, DefaultMetaV1FieldSelectorConversion
+            why = 'is not a known field selector: only "metadata.name", "metadata.namespace"'
+            raise ApiError(Reason.BAD_REQUEST, f'"{requirement.path}" {why}')
 
 
 @cache

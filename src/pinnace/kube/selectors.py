@@ -15,6 +15,7 @@ from pinnace.kube.field_selectors import (
     check_fields,
     fields_of,
     parse_fields,
+    translate_fields,
 )
 from pinnace.kube.requirements import EVERYTHING, NOTHING, Operator, Requirement, Selector
 from pinnace.kube.selector_text import check_label_key, parse_labels
@@ -39,6 +40,7 @@ __all__ = [
     "parse_labels",
     "selector_of",
     "selector_of_map",
+    "translate_fields",
 ]
 
 _STRUCT_OPERATORS = {

@@ -23,6 +23,7 @@ from pinnace.kubeapi.health import Health
 from pinnace.kubeapi.metrics_api import serve_metrics
 from pinnace.kubeapi.openid import OpenId
 from pinnace.kubeapi.paths import Target, parse_target
+from pinnace.kubeapi.polishing import polish
 from pinnace.kubeapi.query import EMPTY, parse_query
 from pinnace.kubeapi.reading import serve_get, serve_list
 from pinnace.kubeapi.request_info import read_attributes
@@ -87,6 +88,7 @@ class Handler:
                 response = self._refuse(request, passage, to_api_error(error), warnings)
         finally:
             figures.ended(counted)
+        await polish(request, response)
         figures.answered(counted, response.status)
         return response
 

@@ -11,7 +11,14 @@ from pinnace.api.facade import Api
 from pinnace.api.versions import written_kind
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.kinds import Kind
-from pinnace.kube.selectors import FieldSelector, Selector, check_fields, parse_fields, parse_labels
+from pinnace.kube.selectors import (
+    FieldSelector,
+    Selector,
+    check_fields,
+    parse_fields,
+    parse_labels,
+    translate_fields,
+)
 from pinnace.kubeapi.query import Query
 from pinnace.store.interface import Record
 
@@ -55,9 +62,15 @@ def select(api: Api, kind: Kind[Any], query: Query, *, name: str = "") -> Select
     """Return the request's selection. Raises: ApiError BadRequest for a selector that can't be read or asked."""
     labels, fields = query.text("labelSelector"), query.text("fieldSelector")
     selector = parse_fields(fields) if fields else None
-    if name and selector is not None and selector.requirements and selector.equals.get("metadata.name") != name:
+    if (
+        name
+        and selector is not None
+        and selector.requirements
+        and selector.equals.get("metadata.name") != name
+    ):
         raise ApiError(Reason.BAD_REQUEST, "fieldSelector metadata.name doesn't match requested name")
     if selector is not None:
+        selector = translate_fields(kind, selector)
         check_fields(written_kind(kind), selector)
     return Selection(
         api=api,

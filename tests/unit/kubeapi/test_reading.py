@@ -248,3 +248,25 @@ async def test_another_version_is_converted(kube: Kube) -> None:
     assert events[0]["object"]["apiVersion"] == "autoscaling/v1"
     table = await kube.get(path.format("v1"), Accept=TABLE)
     assert table["rows"][0]["cells"][2] == "cpu: <unknown>/70%"
+
+
+async def test_events_are_selected_in_the_words_of_each_version(kube: Kube) -> None:
+    regarding = {"kind": "Pod", "namespace": "default", "name": "web"}
+    event = {"metadata": {"name": "e"}, "involvedObject": regarding, "reason": "Pulled", "type": "Normal"}
+    status, document = await kube.call("POST", "/api/v1/namespaces/default/events", event)
+    assert status == 201, document
+    for path, query, found in (
+        ("/api/v1/namespaces/default/events", "involvedObject.name%3Dweb,reason%3DPulled", 1),
+        ("/apis/events.k8s.io/v1/namespaces/default/events", "regarding.name%3Dweb,type%3DNormal", 1),
+        ("/apis/events.k8s.io/v1/namespaces/default/events", "regarding.kind%3DNode", 0),
+    ):
+        assert len((await kube.get(f"{path}?fieldSelector={query}"))["items"]) == found, query
+    path = "/apis/events.k8s.io/v1/namespaces/default/events?fieldSelector=involvedObject.name%3Dweb"
+    status, document = await kube.call("GET", path)
+    assert (status, document["message"]) == (400, "field label not supported: involvedObject.name")
+    status, document = await kube.call(
+        "GET", "/api/v1/namespaces/default/configmaps?fieldSelector=data.x%3Dy"
+    )
+    assert (status, document["message"]) == (
+        400, '"data.x" is not a known field selector: only "metadata.name", "metadata.namespace"',
+    )  # fmt: skip

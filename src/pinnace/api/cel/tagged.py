@@ -5,8 +5,8 @@ Equal values are equal maps: what a tag holds is canonical. Used by the function
 
 from typing import Any
 
-_TAG = "\x00type"
-_TEXT = "\x00text"
+_TAG = "$type"
+_TEXT = "$text"
 
 
 def tag(type_: str, text: str, **more: Any) -> dict[str, Any]:

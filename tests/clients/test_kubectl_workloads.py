@@ -76,8 +76,11 @@ def test_run_in_the_foreground_has_input_output_and_exit_code(k: Inside) -> None
         stdin="hello\n",
     )
     assert (done.returncode, done.stdout.splitlines()[:1]) == (0, ["hello"])
-    done = k.run("run", "bad", "-i", "--rm", "--image=tiny:v1", "--restart=Never", "--", "sh", "-c", "exit 7")
+    late = "sleep 0.5; echo late; exit 7"  # late enough for kubectl to be attached
+    done = k.run("run", "bad", "-i", "--rm", "--image=tiny:v1", "--restart=Never", "--", "sh", "-c", late)
     assert done.returncode == 7 and f"pod {k.ns}/bad terminated (Error)" in done.stderr
+    assert done.stdout.splitlines()[0] == "late" and "warning" not in done.stderr
+    assert done.stdout.count("late") == 1
     assert k("get", "pods", "-o", "name") == ""
 
 

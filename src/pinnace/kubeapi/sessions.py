@@ -136,7 +136,7 @@ async def pump(
 
 async def _pump_both(wire: Wire, session: Session, options: ExecOptions) -> None:
     inward = asyncio.ensure_future(_pump_in(wire, session, options))
-    outward = asyncio.ensure_future(_pump_out(wire, session))
+    outward = asyncio.ensure_future(_pump_out(wire, session, options))
     try:
         await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
         if outward.done():
@@ -159,11 +159,13 @@ async def _pump_in(wire: Wire, session: Session, options: ExecOptions) -> None:
                 await session.resize(width, height)
 
 
-async def _pump_out(wire: Wire, session: Session) -> None:
+async def _pump_out(wire: Wire, session: Session, options: ExecOptions) -> None:
     try:
         async for output in session.output():
             await wire.send(OUTPUTS[output.channel], output.data)
-        status: dict[str, Any] = build_exit_status(await session.wait())
+        code = await session.wait()
+        # How an attached container ended is its own affair: the kubelet answers with success, and `kubectl run` looks.
+        status: dict[str, Any] = build_exit_status(code if options.command else 0)
     except PinnaceError as error:
         status = build_status(to_api_error(error))
     await wire.end(status)

@@ -1,18 +1,21 @@
 """JSON Patch: a list of operations applied to a document, all or none.
 
 Pure, on plain JSON values; the given document is never changed.
-Source: RFC 6902 (operations), RFC 6901 (pointers)
+Source: RFC 6902 (operations), RFC 6901 (pointers); where Kubernetes is more lenient, json-patch.v4 as kubectl 1.37 has it
 """
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.go_text import quoted
+from pinnace.kube.mismatch import describe
 
 MAX_OPERATIONS = (
     10_000  # Source: Kubernetes v1.36, apiserver/pkg/endpoints/handlers/patch.go, maxJSONPatchOperations
@@ -47,6 +50,11 @@ class _Document:
     def get(self, pointer: str) -> Any:
         return _step(*self.parent(pointer), pointer)
 
+    def find(self, pointer: str) -> Any:
+        """Return what stands at a pointer; nothing for a field that is not there."""
+        container, token = self.parent(pointer)
+        return container.get(token) if isinstance(container, dict) else _step(container, token, pointer)
+
     def add(self, pointer: str, value: Any) -> None:
         container, token = self.parent(pointer)
         if isinstance(container, dict):
@@ -56,7 +64,9 @@ class _Document:
                 len(container) if token == "-" else _index(token, len(container) + 1, pointer), value
             )
         else:
-            raise _Failed(f"add operation does not apply: doc is missing path: {pointer!r}")
+            raise _Failed(
+                f"add operation does not apply: doc is missing path: {quoted(pointer)}: missing value"
+            )
 
     def remove(self, pointer: str) -> Any:
         value = self.get(pointer)
@@ -75,16 +85,17 @@ class _Document:
         return copy.deepcopy(value)
 
 
+_INDEX = re.compile(r"[+-]?[0-9]+", re.ASCII)  # as Go's strconv.Atoi reads them
+
+
 def _index(token: str, size: int, pointer: str) -> int:
-    # RFC 6901, 4: digits without a leading zero.
-    if (
-        not token.isascii()
-        or not token.isdigit()
-        or (len(token) > 1 and token[0] == "0")
-        or int(token) >= size
-    ):
-        raise _Failed(f"Unable to access invalid index: {token} in {pointer!r}")
-    return int(token)
+    # Unlike RFC 6901, Kubernetes reads leading zeros and signs; what is negative counts from the end.
+    place = int(token) if _INDEX.fullmatch(token) and len(token) < 20 else size
+    if place < 0:
+        place += size
+    if not 0 <= place < size:
+        raise _Failed(f"Unable to access invalid index: {token}: invalid index referenced")
+    return place
 
 
 def _step(container: Any, token: str, pointer: str) -> Any:
@@ -92,11 +103,11 @@ def _step(container: Any, token: str, pointer: str) -> Any:
         return container[token]
     if isinstance(container, list):
         return container[_index(token, len(container), pointer)]
-    raise _Failed(f"doc is missing path: {pointer!r}")
+    raise _Failed(f"doc is missing path: {quoted(pointer)}: missing value")
 
 
 def _add(document: _Document, operation: Mapping[str, Any]) -> None:
-    document.add(operation["path"], copy.deepcopy(operation["value"]))
+    document.add(operation["path"], copy.deepcopy(operation.get("value")))
 
 
 def _remove(document: _Document, operation: Mapping[str, Any]) -> None:
@@ -106,12 +117,15 @@ def _remove(document: _Document, operation: Mapping[str, Any]) -> None:
 def _replace(document: _Document, operation: Mapping[str, Any]) -> None:
     pointer = operation["path"]
     container, token = document.parent(pointer)
-    _step(container, token, pointer)
-    value = copy.deepcopy(operation["value"])
+    value = copy.deepcopy(operation.get("value"))
     if isinstance(container, list):
         container[_index(token, len(container), pointer)] = value
+    elif isinstance(container, dict):
+        container[token] = value  # also where nothing is yet
     else:
-        container[token] = value
+        raise _Failed(
+            f"replace operation does not apply: doc is missing path: {quoted(pointer)}: missing value"
+        )
 
 
 def _move(document: _Document, operation: Mapping[str, Any]) -> None:
@@ -126,18 +140,18 @@ def _copy(document: _Document, operation: Mapping[str, Any]) -> None:
 
 
 def _test(document: _Document, operation: Mapping[str, Any]) -> None:
-    if not same(document.get(operation["path"]), operation["value"]):
-        raise _Failed(f"testing path {operation['path']} failed")
+    if not same(document.find(operation["path"]), operation.get("value")):
+        raise _Failed(f"testing value {operation['path']} failed: test failed")
 
 
 # Operation -> (what it does, its members beside `op`)
 _OPERATIONS: Mapping[str, tuple[Callable[[_Document, Mapping[str, Any]], None], tuple[str, ...]]] = {
-    "add": (_add, ("path", "value")),
+    "add": (_add, ("path",)),
     "remove": (_remove, ("path",)),
-    "replace": (_replace, ("path", "value")),
+    "replace": (_replace, ("path",)),
     "move": (_move, ("from", "path")),
     "copy": (_copy, ("from", "path")),
-    "test": (_test, ("path", "value")),
+    "test": (_test, ("path",)),
 }
 
 
@@ -161,23 +175,39 @@ def json_patch(document: Any, operations: Any) -> Any:
     changed = _Document(document)
     for operation in operations:
         try:
-            _OPERATIONS[operation["op"]][0](changed, operation)
+            _run(changed, operation)
         except _Failed as failure:
             # Without causes: kubectl prints them instead of the message, and has no field to name here.
             raise ApiError(Reason.INVALID, f"{_REJECTED}: {failure}") from None
     return changed.root.get("")  # nothing, once the whole was removed
 
 
+def _run(document: _Document, operation: Mapping[str, Any]) -> None:
+    name = operation.get("op")
+    row = _OPERATIONS.get(name) if isinstance(name, str) else None
+    if row is None:
+        raise _Failed(f"Unexpected kind: {name if isinstance(name, str) else 'unknown'}")
+    run, members = row
+    for member in members:
+        if not isinstance(operation.get(member), str):
+            raise _Failed(f"{name} operation failed to decode {member}: missing value")
+    run(document, operation)
+
+
 def _check(operations: Any) -> None:
     if not isinstance(operations, list):
-        raise ApiError(Reason.BAD_REQUEST, "error decoding patch: a JSON patch is a list of operations")
+        form = describe(operations)
+        why = f"json: cannot unmarshal {form} into Go value of type []handlers.jsonPatchOp"
+        raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: {why}")
     if len(operations) > MAX_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         raise ApiError(Reason.REQUEST_ENTITY_TOO_LARGE, message)
     for operation in operations:
-        name = operation.get("op") if isinstance(operation, dict) else None
-        if not isinstance(name, str) or name not in _OPERATIONS:
-            raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: Unexpected kind: {name}")
-        for member in _OPERATIONS[name][1]:
-            if member not in operation or (member != "value" and not isinstance(operation[member], str)):
-                raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: operation {name} has no {member}")
+        if not isinstance(operation, dict):
+            why = f"json: cannot unmarshal {describe(operation)} into Go value of type handlers.jsonPatchOp"
+            raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: {why}")
+        for member in ("op", "path", "from"):
+            if not isinstance(operation.get(member, ""), str):
+                where = f"Go struct field jsonPatchOp.{member} of type string"
+                why = f"json: cannot unmarshal {describe(operation[member])} into {where}"
+                raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: {why}")

@@ -12,6 +12,7 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.codec import decode_json
 from pinnace.kube.json_patch import json_patch
 from pinnace.kube.kinds import Kind
+from pinnace.kube.mismatch import describe
 from pinnace.kube.strategic import strategic_merge
 
 __all__ = ["JSON", "MERGE", "STRATEGIC", "apply_patch", "json_patch", "merge_patch", "strategic_merge"]
@@ -54,10 +55,11 @@ def apply_patch(kind: Kind[Any], content_type: str, body: bytes, document: Any) 
         raise ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, message)
     try:
         patch = decode_json(body)
-    except ApiError as error:
-        raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: {error.message}") from None
+    except ApiError:
+        raise ApiError(Reason.BAD_REQUEST, "invalid JSON patch") from None
     if notation == JSON:
         return json_patch(document, patch)
     if not isinstance(patch, dict):
-        raise ApiError(Reason.BAD_REQUEST, "error decoding patch: the patch is no object")
+        why = f"json: cannot unmarshal {describe(patch)} into Go value of type map[string]interface {{}}"
+        raise ApiError(Reason.BAD_REQUEST, f"error decoding patch: {why}" if notation == MERGE else why)
     return merge_patch(document, patch) if notation == MERGE else strategic_merge(document, patch, kind.type)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.go_text import plain, type_name
 from pinnace.kube.schema import FieldSchema, Form, Shape, schema_of
 
 DIRECTIVE = "$patch"
@@ -35,7 +36,7 @@ def strategic_merge(document: Any, patch: Any, struct: type[Any]) -> Any:
     Raises: ApiError BadRequest for a patch whose directives make no sense.
     """
     if not isinstance(patch, dict):
-        raise _bad("error decoding patch: a strategic merge patch is an object")
+        raise _bad("invalid JSON document")
     return _merge_map(document, patch, Shape(Form.STRUCT, struct=struct))
 
 
@@ -76,7 +77,7 @@ def _whole(patch: JsonObject) -> JsonObject:
         case "delete":
             return {}
         case other:
-            raise _bad(f"unknown patch type found: {other}")
+            raise _bad(f"unknown patch type: {plain(other)} in map: {plain(patch)}")
 
 
 def _merge_value(original: Any, patch: Any, field: FieldSchema) -> Any:
@@ -112,7 +113,8 @@ def _retained(original: JsonObject, patch: JsonObject) -> JsonObject:
     keys = patch.get(RETAIN_KEYS)
     if keys is None:
         return dict(original)
-    if not isinstance(keys, list) or any(k not in keys for k in patch if not _is_directive(k)):
+    named = (key for key, value in patch.items() if value is not None and not _is_directive(key))
+    if not isinstance(keys, list) or any(key not in keys for key in named):
         raise _bad("invalid patch format of retainKeys")
     return {key: value for key, value in original.items() if key in keys}
 
@@ -150,6 +152,7 @@ def _merge_items(
     original: JsonList, patch: JsonList, field: FieldSchema
 ) -> tuple[JsonList, JsonList, JsonList]:
     """Return (original, patch, merged), the first two without what special items took away."""
+    _check_alike(original, patch)
     if not any(isinstance(item, dict) for item in (*original, *patch)):
         unique: dict[Token, Any] = {}
         for item in (*original, *patch):
@@ -170,13 +173,21 @@ def _merge_items(
     return original, patch, merged
 
 
+def _check_alike(original: JsonList, patch: JsonList) -> None:
+    forms = {type(item) for item in (*original, *patch)}
+    if len(forms) > 1:
+        raise _bad(f"list element types are not identical: [{plain(original)} {plain(patch)}]")
+    if forms == {list}:
+        raise ApiError(Reason.INVALID, "lists of lists are not supported")
+
+
 def _apply_special(original: JsonList, patch: JsonList, merge_key: str) -> tuple[JsonList, JsonList]:
     """Carry out `$patch` items: some delete an item, one replaces the whole list."""
-    plain, gone, replace = [], set(), False
+    kept, gone, replace = [], set(), False
     for item in patch:
         match item.get(DIRECTIVE) if isinstance(item, dict) else None:
             case None:
-                plain.append(item)
+                kept.append(item)
             case "delete":
                 gone.add(_key_of(item, merge_key))
             case "replace":
@@ -184,21 +195,18 @@ def _apply_special(original: JsonList, patch: JsonList, merge_key: str) -> tuple
             case "merge":
                 raise _bad("merging lists cannot yet be specified in the patch")
             case other:
-                raise _bad(f"unknown patch type found: {other}")
+                raise _bad(f"unknown patch type: {plain(other)} in map: {plain(item)}")
     if replace:
-        return _plain(plain), []
-    return [item for item in original if _key_of(item, merge_key) not in gone] if gone else original, plain
+        return _plain(kept), []
+    return [item for item in original if _key_of(item, merge_key) not in gone] if gone else original, kept
 
 
 def _merge_ordered(result: JsonObject, name: str, order: Any, patch: Any, field: FieldSchema) -> None:
     """Merge a list and put it in the order that `$setElementOrder` gives."""
     original = result.get(name)
-    if (
-        not isinstance(order, list)
-        or not isinstance(patch, list | None)
-        or not isinstance(original, list | None)
-    ):
-        raise _bad("invalid patch format of setElementOrder list")
+    for value in (order, original, patch):
+        if not isinstance(value, list) and (value is order or value is not None):
+            raise _bad(f"expected a []interface {{}}, but received a {type_name(value)}")
     identity = _identity(field, order)
     _check_order(patch or (), order, identity)
     if patch is None and original is None:
@@ -251,11 +259,12 @@ def _check_order(patch: Iterable[Any], order: JsonList, identity: Identity) -> N
             continue
         place = places.get(identity(item), -1)
         if place < max(last, 0):
-            raise _bad(f"The order in patch list does not match $setElementOrder list: {order}")
+            shown = f"The order in patch list:\n{plain(list(patch))}\n doesn't match {ORDER[:-1]} list:\n{plain(order)}\n"
+            raise _bad(shown)
         last = place
 
 
 def _key_of(item: Any, merge_key: str) -> Token:
     if not isinstance(item, dict) or merge_key not in item:
-        raise _bad(f"map: {item} does not contain declared merge key: {merge_key}")
+        raise _bad(f"map: {plain(item)} does not contain declared merge key: {merge_key}")
     return _token(item[merge_key])

@@ -152,9 +152,13 @@ def test_json_patch_follows_the_rfcs_examples(document: Any, operations: Any, re
         {"op": "test", "path": "/n", "value": "1"},
         {"op": "add", "path": "/missing/x", "value": 1},
         {"op": "add", "path": "/list/2", "value": 1},
-        {"op": "add", "path": "/list/01", "value": 1},
-        {"op": "add", "path": "/list/-1", "value": 1},
-        {"op": "replace", "path": "/missing", "value": 1},
+        {"op": "add", "path": "/list/-3", "value": 1},
+        {"op": "add", "path": "/list/1.0", "value": 1},
+        {"op": "replace", "path": "/n/missing", "value": 1},
+        {"op": "jump", "path": "/a"},
+        {"op": "add", "value": 1},
+        {"op": "move", "path": "/a"},
+        {},
         {"op": "remove", "path": "/missing"},
         {"op": "remove", "path": "/list/-"},
         {"op": "remove", "path": "/list/٠"},
@@ -175,10 +179,7 @@ def test_an_operation_that_does_not_apply_makes_the_patch_invalid(operation: Any
         {},
         "x",
         [1],
-        [{}],
-        [{"op": "jump", "path": "/a"}],
-        [{"op": "add", "path": "/a"}],
-        [{"op": "add", "value": 1}],
+        [{"op": "add", "path": 1}],
         [{"op": "move", "path": "/a", "from": 1}],
         [{"op": []}],
     ],
@@ -187,6 +188,83 @@ def test_what_is_no_json_patch_is_a_bad_request(operations: Any) -> None:
     with pytest.raises(ApiError) as error:
         patch.json_patch({}, operations)
     assert error.value.reason is Reason.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    # Recorded from kubectl v1.37.1: kubectl patch --local --type json
+    [
+        ({"op": "add", "path": "/list/-1", "value": "z"}, {"list": ["a", "b", "c", "z"], "k": "v"}),
+        ({"op": "add", "path": "/list/-2", "value": "z"}, {"list": ["a", "b", "z", "c"], "k": "v"}),
+        ({"op": "add", "path": "/list/01", "value": "z"}, {"list": ["a", "z", "b", "c"], "k": "v"}),
+        ({"op": "remove", "path": "/list/-1"}, {"list": ["a", "b"], "k": "v"}),
+        ({"op": "replace", "path": "/list/-1", "value": "z"}, {"list": ["a", "b", "z"], "k": "v"}),
+        ({"op": "replace", "path": "/none", "value": "z"}, {"list": ["a", "b", "c"], "k": "v", "none": "z"}),
+        ({"op": "test", "path": "/list/-1", "value": "c"}, {"list": ["a", "b", "c"], "k": "v"}),
+        ({"op": "test", "path": "/none", "value": None}, {"list": ["a", "b", "c"], "k": "v"}),
+        ({"op": "test", "path": "/none"}, {"list": ["a", "b", "c"], "k": "v"}),
+        ({"op": "add", "path": "/none"}, {"list": ["a", "b", "c"], "k": "v", "none": None}),
+    ],
+)
+def test_json_patch_is_as_lenient_as_kubernetes(operation: Any, result: Any) -> None:
+    assert patch.json_patch({"list": ["a", "b", "c"], "k": "v"}, [operation]) == result
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    # Recorded from kubectl v1.37.1: kubectl patch --local --type strategic
+    [
+        (
+            {"spec": {"strategy": {"$retainKeys": ["type"], "rollingUpdate": {}}}},
+            "invalid patch format of retainKeys",
+        ),
+        ({"spec": {"strategy": {"$retainKeys": 1}}}, "invalid patch format of retainKeys"),
+        ({"spec": {"strategy": {"$patch": "jump"}}}, "unknown patch type: jump in map: map[$patch:jump]"),
+        (
+            {"spec": {"template": {"spec": {"containers": [{"image": "x"}]}}}},
+            "map: map[image:x] does not contain declared merge key: name",
+        ),
+        (
+            {"spec": {"template": {"spec": {"containers": [{"name": "a", "$patch": "jump"}]}}}},
+            "unknown patch type: jump in map: map[$patch:jump name:a]",
+        ),
+        (
+            {"spec": {"template": {"spec": {"containers": [1]}}}},
+            "list element types are not identical: [[map[name:a]] [1]]",
+        ),
+        (
+            {"metadata": {"finalizers": [["a"]]}},
+            "list element types are not identical: [[a/1 a/2] [[a]]]",
+        ),
+        (
+            {"metadata": {"$setElementOrder/finalizers": ["a/1"], "finalizers": ["b/1"]}},
+            "The order in patch list:\n[b/1]\n doesn't match $setElementOrder list:\n[a/1]\n",
+        ),
+        (
+            {"metadata": {"$setElementOrder/finalizers": 1}},
+            "expected a []interface {}, but received a int64",
+        ),
+    ],
+)
+def test_directives_that_make_no_sense_are_refused_in_kubernetes_words(change: Any, message: str) -> None:
+    document = {
+        "metadata": {"finalizers": ["a/1", "a/2"]},
+        "spec": {
+            "strategy": {"type": "RollingUpdate"},
+            "template": {"spec": {"containers": [{"name": "a"}]}},
+        },
+    }
+    with pytest.raises(ApiError) as error:
+        patch.strategic_merge(document, change, apps_v1.Deployment)
+    assert error.value.message == message
+
+
+def test_what_is_not_retained_may_be_named_as_nothing() -> None:
+    """The patch that kubectl apply sends for another strategy. Recorded from kubectl v1.37.1."""
+    document = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}
+    change = {"spec": {"strategy": {"$retainKeys": ["type"], "rollingUpdate": None, "type": "Recreate"}}}
+    merged = patch.strategic_merge(document, change, apps_v1.Deployment)
+    assert merged == {"spec": {"strategy": {"type": "Recreate"}}}
 
 
 def test_copies_of_copies_are_bounded() -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from pinnace.api.apply.items import BadItem, step_of
 from pinnace.api.apply.sets import NOTHING, SELF, Fields, render_step
 from pinnace.api.apply.types import ATOMIC, MAP, OPAQUE, Record, Scalar, Sequence, Type
+from pinnace.kube.go_text import plain, syntax, type_name
 
 MAX_FAULTS = 50
 
@@ -61,12 +60,12 @@ def _collect(value: Any, of: Type, faults: Faults | None, place: Place) -> Field
         if type(value) is dict:
             return _collect_record(value, of, faults, place)
         if faults is not None and not of.deduced:
-            faults.append((place, f"expected map, got &{{{_go_plain(value)}}}"))
+            faults.append((place, f"expected map, got &{{{plain(value)}}}"))
         return NOTHING
     if type(of) is Sequence and type(value) is list:
         return _collect_list(value, of, faults, place)
     if faults is not None:
-        faults.append((place, f"expected list, got &{{{_go_plain(value)}}}"))
+        faults.append((place, f"expected list, got &{{{plain(value)}}}"))
     return NOTHING
 
 
@@ -125,42 +124,9 @@ def _collect_list(value: list[Any], of: Sequence, faults: Faults | None, place: 
 def _explain(of: Scalar, value: Any) -> str:
     match of.name:
         case "string":
-            return f"expected string, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"
+            return f"expected string, got &value.valueUnstructured{{Value:{syntax(value)}}}"
         case "numeric":
-            return f"expected numeric (int or float), got {_go_type(value)}"
+            return f"expected numeric (int or float), got {type_name(value)}"
         case "boolean":
-            return f"expected boolean, got &{{{_go_plain(value)}}}"
-    return f"expected any scalar, got &{{{_go_plain(value)}}}"
-
-
-def _go_type(value: Any) -> str:
-    names: dict[type, str] = {
-        bool: "bool",
-        str: "string",
-        int: "int64",
-        float: "float64",
-        dict: "map[string]interface {}",
-        list: "[]interface {}",
-    }
-    return names.get(type(value), type(value).__name__)
-
-
-def _go_syntax(value: Any) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{_text(key)}:{_go_syntax(part)}" for key, part in sorted(value.items()))
-        return f"map[string]interface {{}}{{{inner}}}"
-    if isinstance(value, list):
-        return f"[]interface {{}}{{{', '.join(map(_go_syntax, value))}}}"
-    return "interface {}(nil)" if value is None else _text(value)
-
-
-def _go_plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{_go_plain(part)}' for key, part in sorted(value.items()))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(_go_plain, value))}]"
-    return "<nil>" if value is None else value if isinstance(value, str) else _text(value)
-
-
-def _text(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+            return f"expected boolean, got &{{{plain(value)}}}"
+    return f"expected any scalar, got &{{{plain(value)}}}"

@@ -10,7 +10,17 @@ import aiohttp
 import pytest
 
 from pinnace.api.facade import Api
-from pinnace.api.world import ContainerUsage, ExecOptions, LogOptions, NodeUsage, Output
+from pinnace.api.world import (
+    ContainerUsage,
+    Dialer,
+    ExecOptions,
+    LogOptions,
+    NodeAnswer,
+    NodeRequest,
+    NodeServer,
+    NodeUsage,
+    Output,
+)
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.kube.objects.core_v1 import Namespace, Pod
@@ -63,6 +73,8 @@ class FakeWorld:
         self.usage: dict[tuple[str, str], dict[str, ContainerUsage]] = {}
         self.nodes: dict[str, NodeUsage] = {}
         self.ports: dict[int, int] = {}
+        self.dialer: Dialer | None = None
+        self.node: NodeServer | None = None
 
     async def read_logs(self, pod: Pod, options: LogOptions) -> AsyncIterator[bytes]:
         self.log_options.append(options)
@@ -80,6 +92,16 @@ class FakeWorld:
 
     async def connect(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.ports[port])
+
+    async def dial(
+        self, host: str, port: int, *, tls: bool = False
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        assert self.dialer is not None
+        return await self.dialer.dial(host, port, tls=tls)
+
+    async def answer(self, node: str, request: NodeRequest) -> NodeAnswer:
+        assert self.node is not None
+        return await self.node.answer(node, request)
 
     def pod_usage(self, namespace: str, name: str) -> Mapping[str, ContainerUsage]:
         return self.usage.get((namespace, name), {})
@@ -141,7 +163,7 @@ async def kube(tmp_path: Path) -> AsyncIterator[Kube]:
     api = Api(MemoryStore(), SystemClock(), Chance(1))
     await api.create(Namespace(metadata=ObjectMeta(name="default")))
     fake = FakeWorld()
-    world = World(logs=fake, exec=fake, attach=fake, port_forward=fake, usage=fake)
+    world = World(logs=fake, exec=fake, attach=fake, port_forward=fake, usage=fake, dialer=fake, node=fake)
     server = KubeServer(api, world, ServerSettings(bookmark_interval_s=0.05))
     path = tmp_path / "kube.sock"
     await server.serve_unix(path)

@@ -15,7 +15,6 @@ from pinnace.kube.schema import Shape
 if TYPE_CHECKING:
     from pinnace.kube.kinds import Kind
     from pinnace.kube.structural import Structural
-    from pinnace.store.interface import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class ScalePaths:
 
 @dataclass(eq=False)
 class Family:
-    """All versions of one definition. `clean` notes the hash of stored bytes that can be served as they are.
+    """All versions of one definition. `clean` notes, by the store's key, the hash of stored bytes that can be served as they are.
 
     `uid` and `name` are the definition's; `stored` is the version in which objects are kept, whether it is served or not.
     `memory` keeps what others derive from the versions. Filled in once, by its builder.
@@ -51,7 +50,7 @@ class Family:
     name: str
     rows: dict[str, Kind[Any]] = field(default_factory=dict)
     served: list[str] = field(default_factory=list)
-    clean: dict[Key, int] = field(default_factory=dict)
+    clean: dict[Hashable, int] = field(default_factory=dict)
     memory: dict[Hashable, Any] = field(default_factory=dict)
     storage_version: str = ""
     terminating: bool = False

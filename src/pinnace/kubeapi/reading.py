@@ -19,9 +19,9 @@ async def serve_get(call: Call) -> web.StreamResponse:
         check_reached(call.api, parse_revision(revision))
     record = call.api.get_raw(call.kind, call.namespace, call.name)
     if wanted == PLAIN:
-        return answer(render_record(call.kind, record))
+        return answer(render_record(call.kind, record), warnings=call.warnings)
     body = Presenter(call.api.clock, call.kind, wanted, call.query).one(record)
-    return answer(body, content_type=wanted.content_type)
+    return answer(body, content_type=wanted.content_type, warnings=call.warnings)
 
 
 async def serve_list(call: Call) -> web.StreamResponse:
@@ -32,4 +32,4 @@ async def serve_list(call: Call) -> web.StreamResponse:
     options = read_list_options(call.query)
     page = read_page(call.api, call.kind, call.namespace, selection, options)
     body = presenter.many(page.records, page.revision, next_page=page.next_page, remaining=page.remaining)
-    return answer(body, content_type=wanted.content_type)
+    return answer(body, content_type=wanted.content_type, warnings=call.warnings)

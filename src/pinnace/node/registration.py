@@ -185,6 +185,10 @@ def keep_transitions(old: Node, new: NodeStatus) -> NodeStatus:
     return replace(new, conditions=conditions)
 
 
+# Source: Kubernetes v1.36, pkg/kubelet/nodestatus/setters.go, the events of a node whose conditions are well.
+_FIRST_WORDS = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
+
+
 class NodeRegistration:
     """The Node object of one node, and its Lease."""
 
@@ -204,9 +208,11 @@ class NodeRegistration:
 
     async def start(self) -> None:
         """Create or refresh the Node, then renew its Lease, and report its status, for ever."""
+        known = self._api.find(kinds.NODE, "", self._description.name) is not None
         await self._register()
         await self._renew()
         self._tasks.spawn(self._beat(), "heartbeat", forever=True)
+        self._tasks.spawn(self._tell_start(known), "events")
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -232,6 +238,17 @@ class NodeRegistration:
             subresource="status",
         )
         self._reported_at = self._clock.now()
+
+    async def _tell_start(self, known: bool) -> None:
+        """Record what the kubelet says of its node when it starts, and more when the node is new."""
+        name = self._description.name
+        node = self._api.find(kinds.NODE, "", name)
+        if node is None:
+            return
+        told = [("Starting", "Starting kubelet.")]
+        told += [] if known else [(word, f"Node {name} status is now: {word}") for word in _FIRST_WORDS]
+        for reason, message in told:
+            await self._api.record_event(node, "Normal", reason, message, component="kubelet", host=name)
 
     async def _beat(self) -> None:
         while True:

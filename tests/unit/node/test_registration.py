@@ -48,7 +48,8 @@ class World:
 def play(story: Callable[[World], Awaitable[None]]) -> None:
     async def main() -> None:
         world = World()
-        await world.api.create(Namespace(metadata=ObjectMeta(name="kube-node-lease")))
+        for name in ("default", "kube-node-lease"):
+            await world.api.create(Namespace(metadata=ObjectMeta(name=name)))
         await world.registration.start()
         await story(world)
         await world.registration.close()
@@ -62,6 +63,21 @@ def test_a_node_is_what_the_machine_is_or_poses_as() -> None:
         assert world.node.status.capacity["cpu"] == "16"
         assert world.node.metadata.labels["tier"] == "gpu"
         assert world.condition().status == "True"
+
+    play(story)
+
+
+def test_a_node_tells_of_its_start_and_a_new_one_of_its_health() -> None:
+    async def story(world: World) -> None:
+        await world.clock.sleep(1)
+        told = [event.reason for event in world.api.list(kinds.EVENT, "default")]
+        assert told == [
+            "Starting",
+            "NodeHasSufficientMemory",
+            "NodeHasNoDiskPressure",
+            "NodeHasSufficientPID",
+            "NodeReady",
+        ]
 
     play(story)
 

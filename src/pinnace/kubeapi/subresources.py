@@ -92,6 +92,18 @@ async def serve_eviction(call: Call) -> web.StreamResponse:
     return answer_json({**build_success(), "code": 201}, status=201, warnings=call.warnings)
 
 
+def _admitted(serve: Serve) -> Serve:
+    """Return who serves a connection into something that runs, after admission has let it through."""
+
+    async def admitted(call: Call) -> web.StreamResponse:
+        call.api.admit_connect(
+            call.kind, call.namespace, call.name, call.target.subresource, context=call.context
+        )
+        return await serve(call)
+
+    return admitted
+
+
 # (subresource, method) → who serves it. "status" and the like are reads and writes of the object itself.
 SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("status", "GET"): serve_get,
@@ -105,14 +117,14 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("eviction", "POST"): serve_eviction,
     ("token", "POST"): serve_token_request,
     ("log", "GET"): serve_log,
-    ("exec", "GET"): serve_exec,
-    ("exec", "POST"): serve_exec,
-    ("attach", "GET"): serve_attach,
-    ("attach", "POST"): serve_attach,
-    ("portforward", "GET"): serve_port_forward,
-    ("portforward", "POST"): serve_port_forward,
+    ("exec", "GET"): _admitted(serve_exec),
+    ("exec", "POST"): _admitted(serve_exec),
+    ("attach", "GET"): _admitted(serve_attach),
+    ("attach", "POST"): _admitted(serve_attach),
+    ("portforward", "GET"): _admitted(serve_port_forward),
+    ("portforward", "POST"): _admitted(serve_port_forward),
     **{
-        ("proxy", method): serve_proxy
+        ("proxy", method): _admitted(serve_proxy)
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
     ("ephemeralcontainers", "GET"): serve_get,

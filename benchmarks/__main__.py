@@ -8,6 +8,7 @@ from pathlib import Path
 
 NAMES = (
     *("instance", "run_rm", "pods", "api", "cli", "loop_stall", "store_writes", "scheduling", "images"),
+    "applies",
     "stored_pods",
     "api_reads",
     "builds",

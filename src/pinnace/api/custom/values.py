@@ -148,7 +148,7 @@ def value_at(value: Any, path: Iterable[str]) -> Any:
 def _build_checks(raw: Mapping[str, Any]) -> Iterable[Check]:
     for keyword, build in _CHECKS.items():
         given = raw.get(keyword)
-        if given is not None and given is not False:
+        if given is not None and given is not False and given != []:
             yield build(given, raw)
 
 
@@ -253,6 +253,10 @@ def _minimum(limit: Any, raw: Mapping[str, Any]) -> Check:
 
 def _multiple_of(step: Any, raw: Mapping[str, Any]) -> Check:
     def check(value: float, path: str, problems: Problems) -> None:
+        if step <= 0:
+            why = f"factor MultipleOf declared for {path} must be positive: {_number(step)}"
+            problems.invalid(path, value, why)
+            return
         ratio = value / step
         if not math.isfinite(ratio) or ratio != math.floor(ratio):
             problems.invalid(path, value, f"{where(path)} should be a multiple of {_number(step)}")

@@ -27,7 +27,7 @@ from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.kube import openapi
-from pinnace.kube.kind_table import BUILT_IN
+from pinnace.kube.kind_table import BUILT_IN, KindTable
 from pinnace.kube.objects.core_v1 import Namespace
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.kubeapi.server import KubeServer
@@ -89,6 +89,86 @@ PATCH_TYPES = (
 )  # fmt: skip
 MAX_DEPTH = 9
 
+_SPEC = {
+    "type": "object",
+    "required": ["size"],
+    "properties": {
+        "size": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 9, "default": 3},
+        "mode": {"type": "string", "enum": ["fast", "slow"], "default": "fast"},
+        "name": {"type": "string", "pattern": "^[a-z]*$", "maxLength": 20, "nullable": True},
+        "port": {"x-kubernetes-int-or-string": True},
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "when": {"type": "string", "format": "date-time"},
+        "parts": {
+            "type": "array",
+            "maxItems": 5,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["id"],
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "properties": {"id": {"type": "string"}, "weight": {"type": "number"}},
+            },
+        },
+        "labels": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 9}},
+        "least": {"type": "integer"},
+        "most": {"type": "integer"},
+    },
+    "x-kubernetes-validations": [
+        {
+            "rule": "!has(self.least) || !has(self.most) || self.least <= self.most",
+            "message": "least above most",
+        }
+    ],
+}
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "gadgets.fuzz.example.com"},
+    "spec": {
+        "group": "fuzz.example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget", "listKind": "GadgetList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {
+                    "status": {},
+                    "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"},
+                },
+                "additionalPrinterColumns": [
+                    {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+                    {"name": "When", "type": "date", "jsonPath": ".spec.when"},
+                    {"name": "Part", "type": "string", "jsonPath": ".spec.parts[0].id"},
+                ],
+                "selectableFields": [{"jsonPath": ".spec.mode"}],
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": _SPEC,
+                            "status": {"type": "object", "properties": {"size": {"type": "integer"}}},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+GADGET = {
+    "apiVersion": "fuzz.example.com/v1",
+    "kind": "Gadget",
+    "metadata": {"name": "sample"},
+    "spec": {
+        "size": 2,
+        "parts": [{"id": "a", "weight": 0.5}],
+        "free": {"x": [1, {"y": None}]},
+        "port": "50%",
+    },
+}
+
 
 class Dice(Protocol):
     """What of `random.Random` is used here; hypothesis has one that it can shrink."""
@@ -123,11 +203,13 @@ class Request:
         return f"{self.method} {self.path} {self.headers}\n{self.body[:2000] if self.body else self.body!r}"
 
 
-def read_operations() -> list[Operation]:
-    """Return what our documents offer."""
+def read_operations(kinds: KindTable = BUILT_IN, only: str = "") -> list[Operation]:
+    """Return what our documents offer, or that of one group."""
     found: list[Operation] = []
-    for group, version in BUILT_IN.routes:
-        document = msgspec.json.decode(openapi.openapi_v3(group, version))
+    for group, version in kinds.routes:
+        if only and group != only:
+            continue
+        document = msgspec.json.decode(openapi.openapi_v3(group, version, kinds))
         schemas = document["components"]["schemas"]
         for path, item in document["paths"].items():
             for method, operation in item.items():
@@ -222,7 +304,8 @@ def mutate(dice: Dice, document: Any, operation: Operation) -> Any:
 
 def make_request(dice: Dice, operations: list[Operation], samples: dict[str, list[Any]]) -> Request:
     """Return one request."""
-    operation = dice.choice(operations)
+    # The custom kind's come last, and are few; its own code is as long as that of all others.
+    operation = operations[-dice.randint(1, 14)] if dice.random() < 0.1 else dice.choice(operations)
     path = operation.path
     namespace = dice.choice(("default",) * 8 + ("none", "A", "kube-system"))
     name = "sample" if dice.random() < 0.7 else dice.choice(NAMES)
@@ -297,7 +380,7 @@ def _make_json_patch(dice: Dice, document: Any) -> list[Any]:
 
 def _damage(dice: Dice, data: bytes) -> bytes:
     at = dice.randint(0, len(data))
-    return dice.choice(
+    damaged: bytes = dice.choice(
         (
             data[:at],
             data[:at] + bytes((dice.randint(0, 255),)) + data[at:],
@@ -311,6 +394,7 @@ def _damage(dice: Dice, data: bytes) -> bytes:
             data.replace(b": ", b": !!python/object "),
         )
     )
+    return damaged
 
 
 # ---------------------------------------------------------------------------------------------------- against a server
@@ -333,6 +417,21 @@ class Target:
         path = folder / "fuzz.sock"
         await self.server.serve_unix(path)
         self.session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)))
+        await self._define()
+
+    async def _define(self) -> None:
+        """Add a kind of somebody's own, with a bit of everything that a schema may say."""
+        definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        body = json.dumps(DEFINITION).encode()
+        status, problem = await self.ask(
+            Request("POST", definitions, {"Content-Type": "application/json"}, body)
+        )
+        assert status == 201, problem
+        async with asyncio.timeout(5):
+            while self.api.kinds.by_plural("fuzz.example.com", "v1", "gadgets") is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        self.operations += read_operations(self.api.kinds, "fuzz.example.com")
+        self.samples["Gadget"] = [GADGET]
 
     async def close(self) -> None:
         await self.session.close()
@@ -369,7 +468,7 @@ class Target:
     async def read_everything(self) -> list[str]:
         """Return what can't be read back in one of its forms: nothing."""
         wrong = []
-        for kind in BUILT_IN.served:
+        for kind in self.api.kinds.served:
             if "list" not in kind.verbs or kind.group == "metrics.k8s.io":
                 continue
             base = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"

@@ -118,7 +118,8 @@ async def test_operations_have_names_of_their_own(kube: Kube) -> None:
 
 def parse(data: bytes) -> list[tuple[int, Any]]:
     """The fields of one protobuf message, by the format's own rules: https://protobuf.dev/programming-guides/encoding."""
-    fields, at = [], 0
+    fields: list[tuple[int, Any]] = []
+    at = 0
 
     def varint() -> int:
         nonlocal at

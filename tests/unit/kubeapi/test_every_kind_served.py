@@ -16,7 +16,7 @@ FIRST = {
     if "create" in kind.verbs and len(kind.verbs) > 1
 }
 CASES = [pytest.param(*FIRST[resource], id=resource) for resource in sorted(FIRST)]
-WITH_STATUS = [case for case in CASES if case.values[0].has_status]  # type: ignore[attr-defined]
+WITH_STATUS = [pytest.param(*FIRST[name], id=name) for name in sorted(FIRST) if FIRST[name][0].has_status]
 MERGE, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
 # What a client may say of an object's own history, and nobody believes.
 FORGED = {

@@ -16,6 +16,7 @@ import pytest
 from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
+from pinnace.controllers.access.ensure import ensure_default_access
 from pinnace.kube.objects.core_v1 import Namespace
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.kubeapi.kubeconfig import build_kubeconfig, write_kubeconfig
@@ -118,6 +119,7 @@ async def kubectl(clients: Path, tmp_path: Path) -> AsyncIterator[Kubectl]:
     clock = SystemClock()
     api = Api(MemoryStore(), clock, Chance())
     await api.create(Namespace(metadata=ObjectMeta(name="default")))
+    await ensure_default_access(api)
     fake = FakeWorld()
     world = World(logs=fake, exec=fake, attach=fake, port_forward=fake, usage=fake)
     server = KubeServer(api, world)

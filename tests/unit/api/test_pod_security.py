@@ -279,3 +279,15 @@ def _pod_in_safe(name: str = "web", **container: Any) -> Any:
     return decode(
         kinds.POD, {"metadata": {"name": name, "namespace": "safe"}, "spec": {"containers": [main]}}
     )
+
+
+async def test_an_ephemeral_container_is_held_to_the_level() -> None:
+    api = await make_secured(enforce="baseline")
+    await api.create(_pod_in_safe())
+    body = (
+        b'{"spec":{"ephemeralContainers":[{"name":"debug","image":"b",'
+        b'"securityContext":{"privileged":true}}]}}'
+    )
+    patch = Patch("application/strategic-merge-patch+json", body)
+    with pytest.raises(ApiError, match=r'privileged .container "debug" must not set'):
+        await api.patch(kinds.POD, "safe", "web", patch, subresource="ephemeralcontainers")

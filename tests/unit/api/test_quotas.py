@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from pinnace.api.admission.quota.measures import count_name, measure, resource_of
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
+from pinnace.api.patches import Patch
 from pinnace.base.chance import Chance
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import kinds
@@ -332,3 +333,70 @@ async def test_other_namespaces_are_left_alone() -> None:
         },
     )
     await api.create(elsewhere)
+
+
+# ---------------------------------------------------------------------------------------------------- parts of pods
+
+
+async def test_a_pod_that_grows_in_place_is_held_to_the_quota_and_the_limits() -> None:
+    api = await make_limited(quota(requests_cpu="1"))
+    await api.create(pod("a", resources={"requests": {"cpu": "600m"}, "limits": {"cpu": "2"}}))
+
+    def grow(to: str) -> Patch:
+        body = f'{{"spec":{{"containers":[{{"name":"main","resources":{{"requests":{{"cpu":"{to}"}}}}}}]}}}}'
+        return Patch("application/strategic-merge-patch+json", body.encode())
+
+    await api.patch(kinds.POD, "default", "a", grow("900m"), subresource="resize")
+    assert used(api) == {"requests.cpu": "600m"}  # until the controller has been
+    await api.publish_quota("default", "q")
+    assert used(api) == {"requests.cpu": "900m"}
+    with pytest.raises(
+        ApiError, match=r"exceeded quota: q, requested: requests.cpu=300m, used: requests.cpu=900m"
+    ):
+        await api.patch(kinds.POD, "default", "a", grow("1200m"), subresource="resize")
+
+
+# ---------------------------------------------------------------------------------------------------- whatever happens
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_what_is_used_is_what_is_there_whatever_happened(seed: int) -> None:
+    api = await make_limited(
+        quota("all", pods=50, count__pods=50, requests_cpu="40", count__configmaps=20),
+        quota("idle", scopes=("BestEffort",), pods=50),
+        quota("doors", services=9, services_nodeports=9),
+    )
+    chance = Chance(seed)
+    for _ in range(60):
+        await asyncio.gather(*(_do_something(api, chance) for _ in range(3)), return_exceptions=True)
+    ledger = api._world.quotas
+    counted = {name: ledger.used("default", name) for name in ("all", "idle", "doors")}
+    ledger.recount("default")
+    assert counted == {name: ledger.used("default", name) for name in counted}
+
+
+async def _do_something(api: Api, chance: Chance) -> None:
+    name = f"o{chance.integer(0, 9)}"
+    match chance.integer(0, 7):
+        case 0:
+            await api.create(pod(name))
+        case 1:
+            await api.create(sized(name))
+        case 2:
+            await api.delete(kinds.POD, "default", name)
+        case 3:
+            await api.change(
+                kinds.POD,
+                "default",
+                name,
+                lambda current: replace(current, status=PodStatus(phase="Succeeded")),
+                subresource="status",
+            )
+        case 4:
+            await api.create(config_map(name))
+        case 5:
+            await api.delete(kinds.CONFIG_MAP, "default", name)
+        case 6:
+            await api.create(service(name, type="NodePort"))
+        case _:
+            await api.delete(kinds.SERVICE, "default", name)

@@ -149,7 +149,7 @@ async def test_a_pod_that_does_not_run_needs_no_budget(phase: str) -> None:
 )
 async def test_a_pod_that_is_not_ready_goes_by_the_policy(policy: str, healthy: int, goes: bool) -> None:
     api = await make_running("a", ready=False)
-    spec = {"unhealthyPodEvictionPolicy": policy} if policy else {}
+    spec: dict[str, Any] = {"unhealthyPodEvictionPolicy": policy} if policy else {}
     await add_budget(api, allowed=0, healthy=healthy, desired=1, **spec)
     if goes:
         assert (await api.evict("default", "a")).gone

@@ -223,7 +223,8 @@ async def test_a_service_that_becomes_dearer_is_refused() -> None:
 
 
 async def test_claims_are_held_to_the_storage_of_their_class() -> None:
-    api = await make_limited(quota(**{"gold.storageclass.storage.k8s.io__requests_storage": "1Gi"}))
+    hard: dict[str, Any] = {"gold.storageclass.storage.k8s.io__requests_storage": "1Gi"}
+    api = await make_limited(quota(**hard))
     await api.create(claim("5Gi", "any"))
     assert "gold.storageclass.storage.k8s.io/requests.storage=2Gi" in await refuse(
         api, claim("2Gi", storageClassName="gold")

@@ -73,9 +73,7 @@ def test_patch_in_all_forms_and_of_subresources(k: Inside) -> None:
     refused = k.fails(
         "patch", "deployment", "web", "--type=json", "-p", '[{"op":"test","path":"/spec/replicas","value":9}]'
     )
-    assert (
-        "rejected our request due to an error in our request: testing path /spec/replicas failed" in refused
-    )
+    assert "rejected our request due to an error in our request: " in refused and "/spec/replicas" in refused
     k("patch", "deployment", "web", "--subresource=scale", "--type=merge", "-p", '{"spec":{"replicas":1}}')
     k("patch", "deployment", "web", "--subresource=status", "--type=merge", "-p", '{"spec":{"replicas":7}}')
     assert k("get", "deployment", "web", "-o", "jsonpath={.spec.replicas}") == "1"

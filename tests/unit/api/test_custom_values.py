@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pinnace.api.custom.lists import judge_lists
-from pinnace.api.custom.rules import build_rules, escape_name, uses_old_self
+from pinnace.api.custom.names import escape_name
+from pinnace.api.custom.rules import build_rules, uses_old_self
 from pinnace.api.custom.values import UNKNOWN, Judge
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.structural import compile_structural

@@ -88,13 +88,25 @@ def test_a_schema_is_judged_in_kubernetes_words(schema: dict[str, Any], expected
         ("self.b ==", "Syntax error"),
         ("'text'", "cel expression must evaluate to a bool"),
         ("1 == 'a'", "found no matching overload for '_==_'"),
+        ("self.c == 'x'", "ERROR: <input>:1:5: undefined field 'c'\n | self.c == 'x'\n | ....^"),
+        ("has(self.c)", "undefined field 'c'"),
+        ("self.b == 1", "found no matching overload for '_==_' applied to '(string, int)'"),
+        ("self.b.length > 3", "type 'string' does not support field selection"),
+        ("self.l.all(i, i.nope == 1)", "undefined field 'nope'"),
+        ("self.l[0].n == 'x'", "applied to '(int, string)'"),
+        ("self.m['k'] == 2", "applied to '(string, int)'"),
+        ("true && oldSelf.c == 1", "undefined field 'c'"),
     ],
 )
 def test_a_rule_that_cannot_be_compiled_is_refused(rule: str, why: str) -> None:
     schema = spec(
         a={
             "type": "object",
-            "properties": {"b": {"type": "string"}},
+            "properties": {
+                "b": {"type": "string"},
+                "l": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+                "m": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
             "x-kubernetes-validations": [{"rule": rule}],
         }
     )
@@ -145,3 +157,31 @@ def test_keywords_that_there_are_not_are_left_out() -> None:
         "properties": {"nope": {"type": "string"}},
         "default": {"nope": 3},
     }
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "self.metadata.name.startsWith('a') && self.kind == 'X'",
+        "!has(self.spec.when) || timestamp(self.spec.when) > timestamp('2026-01-01T00:00:00Z')",
+        "self.spec.either == 3 || self.spec.either == 'x'",
+        "self.spec.x__dash__y > 1.5 && self.spec.x__dash__y > 1",
+        "self.spec.maybe == null || self.spec.maybe == 'x'",
+        "self.spec.free.anything.goes == 1",
+        "self.spec.?missing.orValue(1) == 1",
+        "self.spec.l.map(i, i.n).sum() < 10 && self.spec.l.exists(i, i.n == 1)",
+        "size(self.spec.l) == 0 || self.spec.l[0].n in [1, 2]",
+    ],
+)
+def test_a_rule_that_fits_its_schema_is_taken(rule: str) -> None:
+    schema = spec(
+        **{
+            "when": {"type": "string", "format": "date-time"},
+            "either": {"x-kubernetes-int-or-string": True},
+            "x-y": {"type": "number"},
+            "maybe": {"type": "string", "nullable": True},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            "l": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+        }
+    )
+    assert problems_of({**schema, "x-kubernetes-validations": [{"rule": rule}]}) == []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+from pinnace.api.cel.tree import Tree, read_tree
 from pinnace.base.errors import PinnaceError
 
 _MAX_LENGTH = 64 * 1024  # of an expression's text; Kubernetes bounds it by the object's size
@@ -51,6 +52,10 @@ class Program:
         self.text = text
         self._expression = expression
         self.returns = _type_name(expression.return_type())
+
+    def tree(self) -> Tree:
+        """Return what the expression is made of."""
+        return read_tree(self._expression.serialize())
 
     def evaluate(self, activation: Any) -> Value:
         """Return the value. Raises: CelError."""

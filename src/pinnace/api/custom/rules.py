@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinnace.api.cel.engine import CelError, Environment, Program, environment
+from pinnace.api.custom.names import escape_name
 from pinnace.api.custom.values import UNKNOWN, key_of
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.structural import Structural
@@ -270,46 +271,7 @@ def _below(schema: Structural) -> Iterator[Structural]:
             yield one
 
 
-# ---------------------------------------------------------------------------------------------------- names and values
-
-# Source: Kubernetes v1.37, apiserver/pkg/cel/escaping.go; the CEL specification's reserved words.
-_RESERVED = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
-_ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
-_SPECIAL = re.compile(r"__|[./-]")
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_./-]*")
-
-
-def escape_name(name: str) -> str | None:
-    """Return how expressions call a property; None if they can't. Example: "x-prop" → "x__dash__prop"."""
-    if not _NAME.fullmatch(name):
-        return None
-    if name in _RESERVED:
-        return f"__{name}__"
-    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], name)
+# ---------------------------------------------------------------------------------------------------- values
 
 
 def _needs_view(schema: Structural) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pinnace.api.cel.engine import check_pattern
+from pinnace.api.custom.rule_types import find_type_fault
 from pinnace.api.custom.rules import build_rules, compile_rule
 from pinnace.api.custom.structural_rules import StructuralJudge
 from pinnace.api.custom.values import UNKNOWN, Judge
@@ -220,7 +221,10 @@ class SchemaJudge:
             _judge_rule_form(rule, raw, f"{path}.x-kubernetes-validations[{index}]", problems)
         if place.rules and len(problems.found) == before:
             for index, rule in enumerate(rules):
-                _judge_rule(rule, f"{path}.x-kubernetes-validations[{index}]", place.uncorrelatable, problems)
+                where = f"{path}.x-kubernetes-validations[{index}]"
+                _judge_rule(rule, where, place.uncorrelatable, problems)
+                if len(problems.found) == before:
+                    _judge_types(rule, raw, where, place.root, problems)
 
     def _judge_keywords(self, raw: Raw, path: str, place: _Place) -> None:
         problems = self._problems
@@ -459,3 +463,13 @@ def _judge_rule(rule: Raw, path: str, uncorrelatable: str, problems: Problems) -
     elif not compiled.uses_old and rule.get("optionalOldSelf") is not None:
         why = "may not be set if oldSelf is not used in rule"
         problems.invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], why)
+
+
+def _judge_types(rule: Raw, raw: Raw, path: str, root: bool, problems: Problems) -> None:
+    """Check the rule, and its message's expression, against the schema."""
+    compiled, schema = compile_rule(rule), compile_structural(raw)
+    for program, keyword in ((compiled.program, "rule"), (compiled.message_program, "messageExpression")):
+        if program is None or program.text != rule.get(keyword):
+            continue  # one that is wrapped, to make oldSelf optional
+        if fault := find_type_fault(program.tree(), program.text, schema, root=root):
+            problems.invalid(f"{path}.{keyword}", dict(rule), fault)

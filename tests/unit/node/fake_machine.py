@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from pinnace.base.clock import Clock
-from pinnace.base.errors import UserError
+from pinnace.base.errors import PinnaceError, UserError
 from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.checks import CheckResult
 from pinnace.node.facts import PodFacts, PodImage
@@ -28,6 +28,7 @@ class FakeMachine:
         self.broken_volumes = ""
         self.left: dict[str, PodFacts] = {}
         self.hook = CheckResult(True)
+        self.resize_error: PinnaceError | None = None
         self.hook_s = 0.0
         self.drain_s = 1.0
         self.stubborn: set[str] = set()
@@ -99,6 +100,11 @@ class FakeMachine:
         self.log.append(f"stop {container.name}")
         if container_id in self.running and container.name not in self.stubborn:
             self.end(container_id, 143)
+
+    async def resize_container(self, pod: Pod, container: Container, container_id: str) -> None:
+        if self.resize_error is not None:
+            raise self.resize_error
+        self.log.append(f"resize {container.name} {container.resources.requests.get('cpu')}")
 
     async def kill_container(self, container_id: str) -> None:
         self.log.append("kill")

@@ -14,7 +14,7 @@ from pinnace.api.prepare import Part
 from pinnace.api.reads import Reader, key_of
 from pinnace.api.write import Writer
 from pinnace.base.clock import Clock
-from pinnace.base.errors import PinnaceError
+from pinnace.base.errors import ApiError, PinnaceError
 from pinnace.base.locks import KeyedLocks
 from pinnace.kube.kinds import EVENT
 from pinnace.kube.objects.core_v1 import Event
@@ -61,7 +61,9 @@ class Recorder:
             async with self._locks.hold(event.involved_object.uid or event.involved_object.name):
                 return await self._count_or_create(event, now)
         except PinnaceError as error:
-            log.warning("event %s of %s not recorded: %s", reason, event.metadata.name, error)
+            # In a namespace that goes nothing can be created, and what goes with it says a lot.
+            level = logging.DEBUG if _namespace_goes(error) else logging.WARNING
+            log.log(level, "event %s of %s not recorded: %s", reason, event.metadata.name, error)
             return None
 
     def _next_name(self, now: float) -> str:
@@ -89,3 +91,9 @@ class Recorder:
             return occurrences.repeat(old, found.event, now, times=times)
 
         return await self._writer.change(EVENT, key, repeated, Part.MAIN, SYSTEM, prepared=True)
+
+
+def _namespace_goes(error: PinnaceError) -> bool:
+    return isinstance(error, ApiError) and any(
+        cause.reason == "NamespaceTerminating" for cause in error.causes
+    )

@@ -36,7 +36,7 @@ def test_pods_go_before_all_else() -> None:
 
 
 def test_what_is_left_is_named_in_the_conditions() -> None:
-    left = {"pods": Left(1, {}), "jobs.batch": Left(2, {"example.com/hold": 2})}
+    left = {"secrets": Left(1, {}), "jobs.batch": Left(2, {"example.com/hold": 2})}
     plan = judge_namespace(namespace(), left, (), at(0))
     assert not plan.finalize
     # Source: the messages of Kubernetes' status_condition_utils.go.
@@ -60,7 +60,7 @@ def test_what_is_left_is_named_in_the_conditions() -> None:
             "True",
             "SomeResourcesRemain",
             "Some resources are remaining: jobs.batch has 2 resource instances, "
-            "pods. has 1 resource instances",
+            "secrets. has 1 resource instances",
         ),
         "NamespaceFinalizersRemaining": (
             "True",
@@ -68,6 +68,12 @@ def test_what_is_left_is_named_in_the_conditions() -> None:
             "Some content in the namespace has finalizers remaining: example.com/hold in 2 resource instances",
         ),
     }
+
+
+def test_while_pods_are_left_only_they_are_named() -> None:
+    plan = judge_namespace(namespace(), {"secrets": Left(1, {}), "pods": Left(2, {})}, (), at(0))
+    (said,) = [c.message for c in plan.conditions if c.type == "NamespaceContentRemaining"]
+    assert said == "Some resources are remaining: pods. has 2 resource instances"
 
 
 def test_what_cannot_be_deleted_is_named_with_the_reason() -> None:

@@ -54,6 +54,8 @@ def judge_namespace(
 
     `failures` are the reasons why objects could not be deleted, one per kind.
     """
+    if PODS in left:  # the turn of the others has not come
+        left = {PODS: left[PODS]}
     conditions = _render_conditions(namespace.status.conditions, left, failures, now)
     if left or failures:
         return NamespacePlan(conditions, requeue_after_s=LOOK_AGAIN_S)

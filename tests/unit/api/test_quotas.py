@@ -222,6 +222,21 @@ async def test_a_service_that_becomes_dearer_is_refused() -> None:
         await api.change(kinds.SERVICE, "default", "b", to_node_port)
 
 
+async def test_what_becomes_cheaper_passes_a_quota_that_is_exceeded_already() -> None:
+    api = await make_limited(quota(services_nodeports=3))
+    three = [{"port": number, "name": f"p{number}"} for number in (1, 2, 3)]
+    await api.create(service("a", type="NodePort", ports=three))
+    await api.update(quota(services_nodeports=1))
+    await api.change(
+        kinds.SERVICE,
+        "default",
+        "a",
+        lambda current: replace(current, spec=replace(current.spec, ports=current.spec.ports[:2])),
+    )
+    await api.publish_quota("default", "q")
+    assert used(api) == {"services.nodeports": "2"}
+
+
 async def test_claims_are_held_to_the_storage_of_their_class() -> None:
     hard: dict[str, Any] = {"gold.storageclass.storage.k8s.io__requests_storage": "1Gi"}
     api = await make_limited(quota(**hard))

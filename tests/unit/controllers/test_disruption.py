@@ -1,5 +1,6 @@
 """Disruption budgets: what may be evicted now. Arithmetic by hand, cases of Kubernetes' disruption_test.go."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from msgspec.structs import replace
 from pinnace.api.facade import Api
 from pinnace.base.chance import Chance
 from pinnace.base.clock import FrozenClock
+from pinnace.base.errors import ApiError, Reason
 from pinnace.base.times import render_time
 from pinnace.controllers.disruption.controller import DisruptionController
 from pinnace.controllers.disruption.decide import (
@@ -249,3 +251,36 @@ async def test_an_eviction_that_comes_between_is_not_forgotten() -> None:
     await api.evict("default", "p0")
     await controller.reconcile(key)
     assert shown(api) == (2, 1, 2, 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_evictions_never_leave_fewer_than_the_budget_wants(seed: int) -> None:
+    chance = Chance(seed)
+    least = chance.integer(1, 6)
+    api, controller = await make_world(minAvailable=least)
+    await add_replicas(api, 8, wanted=8)
+    key, refused = ObjectKey("default", "web"), 0
+    for _ in range(20):
+        wishes = [api.evict("default", f"p{chance.integer(0, 7)}") for _ in range(chance.integer(1, 4))]
+        looks = [controller.reconcile(key) for _ in range(chance.integer(0, 1))]
+        results = await asyncio.gather(*wishes, *looks, return_exceptions=True)
+        refused += sum(
+            isinstance(result, ApiError) and result.reason is Reason.TOO_MANY_REQUESTS for result in results
+        )
+        assert len(api.list(kinds.POD, "default")) >= least
+    await controller.reconcile(key)
+    assert refused
+    assert shown(api)[3] == len(api.list(kinds.POD, "default")) - least
+
+
+@pytest.mark.parametrize(("selector", "allowed"), [({}, 2), (None, 0)])
+async def test_an_empty_selector_means_all_and_none_means_none(selector: Any, allowed: int) -> None:
+    api, controller = await make_world(minAvailable=1)
+    await api.delete(kinds.POD_DISRUPTION_BUDGET, "default", "web")
+    spec = {"minAvailable": 1, **({"selector": selector} if selector is not None else {})}
+    await create(
+        api, kinds.POD_DISRUPTION_BUDGET, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+    )
+    await add_replicas(api, 3, wanted=3)
+    await controller.reconcile(ObjectKey("default", "web"))
+    assert shown(api)[3] == allowed

@@ -181,7 +181,7 @@ class Ledger:
         if attempt.operation is Operation.UPDATE:
             before = measure(resource, attempt.old)
             delta = {name: amount - before.get(name, ZERO) for name, amount in delta.items()}
-        delta = {name: amount for name, amount in delta.items() if amount.nano}
+        delta = {name: amount for name, amount in delta.items() if amount.nano > 0}
         for name in minding:
             _check_room(attempt, name, book.accounts[name], delta)
 

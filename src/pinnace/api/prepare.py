@@ -245,13 +245,13 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
     if steps is not None and attempt is not None:
         _admit(steps, attempt, new)
     if part is Part.MAIN:
-        _warn(row, new, context)
+        _warn(row, new, context, old)
     return new
 
 
-def _warn(row: Strategy[T], obj: T, context: Context) -> None:
+def _warn(row: Strategy[T], obj: T, context: Context, old: T | None = None) -> None:
     if context.reads_warnings:
-        for sentence in find_warnings(row, obj):
+        for sentence in find_warnings(row, obj, old):
             context.warn(sentence)
 
 

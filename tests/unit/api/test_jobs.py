@@ -571,6 +571,17 @@ FAILED = {"conditions": (condition("FailureTarget"), condition("Failed")), "star
         ),
         (
             {},
+            {**DONE, "start_time": "noon"},
+            {},
+            [
+                (
+                    "status.startTime",
+                    'Invalid value: "noon": must be a time as RFC 3339 writes it, such as 2026-01-01T00:00:00Z',
+                )
+            ],
+        ),
+        (
+            {},
             {"conditions": (condition("Failed"),), "start_time": START},
             {},
             [

@@ -78,9 +78,21 @@ def _validate_times(now: JobStatus, before: JobStatus, problems: Problems) -> No
         if complete and not now.completion_time:
             problems.required(path, "completionTime is required for Complete jobs")
     moved = (now.start_time, now.completion_time) != (before.start_time, before.completion_time)
-    both = now.start_time and now.completion_time
-    if moved and both and parse_time(now.completion_time) < parse_time(now.start_time):
+    started = _moment("status.startTime", now.start_time, problems) if moved else None
+    completed = _moment(path, now.completion_time, problems) if moved else None
+    if started is not None and completed is not None and completed < started:
         problems.invalid(path, now.completion_time, "completionTime cannot be set before startTime")
+
+
+def _moment(path: str, text: str | None, problems: Problems) -> float | None:
+    """The time TEXT gives; nothing where there is none, or where it is none (which Kubernetes cannot even read)."""
+    if not text:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError:
+        problems.invalid(path, text, "must be a time as RFC 3339 writes it, such as 2026-01-01T00:00:00Z")
+        return None
 
 
 def _validate_finished(now: JobStatus, before: JobStatus, problems: Problems) -> None:

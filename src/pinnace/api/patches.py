@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+import msgspec
+
 from pinnace.api.apply.tracking import Author, apply_to
 from pinnace.api.context import Context
 from pinnace.api.errors import bad_request
 from pinnace.api.strategy import meta_of, with_meta
 from pinnace.api.validation.problems import Problems
-from pinnace.base.errors import ApiError, Reason
+from pinnace.base.errors import ApiError, Cause, Reason
 from pinnace.kube import codec
 from pinnace.kube import patch as patching
+from pinnace.kube.go_text import plain, quoted
 from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import yaml_to_json
 
@@ -69,7 +72,10 @@ def patch_object(kind: Kind[T], obj: T, patch: Patch, context: Context, author: 
     about_owners = b"managedFields" in patch.body
     shown: Any = obj if about_owners else with_meta(obj, managed_fields=())
     document = patch_document(kind, codec.to_json(shown), patch, context)
-    patched = _read_result(kind, document, obj)
+    try:
+        patched = _read_result(kind, document, obj)
+    except ApiError as error:
+        raise _invalid_result(kind, patch, document, error) from None
     if about_owners:
         return patched
     return with_meta(patched, managed_fields=meta_of(obj).managed_fields)
@@ -120,6 +126,26 @@ def _read_result(kind: Kind[T], document: dict[str, Any], obj: T) -> T:
             "the namespace of the provided object does not match the namespace sent on the request"
         )
     return codec.from_json(kind, document)
+
+
+SHOWN_MOST = 16_384  # characters of a result that can't be read; a person looks at its beginning
+
+
+def _invalid_result(kind: Kind[Any], patch: Patch, document: dict[str, Any], error: ApiError) -> ApiError:
+    """Return what is said of a patch whose result is no object of the kind; other errors as they are.
+
+    Source: Kubernetes v1.37, apiserver/pkg/endpoints/handlers/patch.go, applyPatchToCurrentObject, applyPatchToObject
+    """
+    _, found, why = error.message.partition(f"cannot be handled as a {kind.kind}: ")
+    if error.reason is not Reason.BAD_REQUEST or not found:
+        return error
+    if patch.type is PatchType.STRATEGIC:
+        shown = plain(codec.decode_json(patch.body))
+    else:
+        shown = msgspec.json.encode(document).decode()
+    invalid = f"Invalid value: {quoted(shown[:SHOWN_MOST])}: {why}"
+    cause = Cause("FieldValueInvalid", invalid, "patch")
+    return ApiError(Reason.INVALID, f' "" is invalid: patch: {invalid}', causes=(cause,))
 
 
 def _check_name(given: Any, name: str) -> None:

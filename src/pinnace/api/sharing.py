@@ -6,10 +6,12 @@ hundred templates of a machine then cost what they hold, not what they hold time
 Invariant: decode_shared(kind, data) == codec.decode(kind, data).
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
+from pinnace.api.apply.managed import share_entries
 from pinnace.api.memo import Memo
 from pinnace.kube import codec
 from pinnace.kube.kinds import POD, Kind
@@ -39,7 +41,7 @@ _SPECS: Memo[PodSpec] = Memo()
 def decode_shared(kind: Kind[T], data: bytes) -> T:
     """Return the object that a record holds, in the version in which it is stored."""
     if kind is not POD:
-        return codec.decode(kind, data)
+        return _share_owned(codec.decode(kind, data))
     try:
         parts = _decode_parts(data)
         text = bytes(parts.spec)
@@ -50,4 +52,15 @@ def decode_shared(kind: Kind[T], data: bytes) -> T:
     except msgspec.ValidationError:
         return codec.decode(kind, data)  # which says what is wrong
     pod: T = Pod(metadata=parts.metadata, spec=spec, status=parts.status)  # type: ignore[assignment]
-    return pod
+    return _share_owned(pod)
+
+
+def _share_owned(obj: T) -> T:
+    """Return the object with sets of owned fields that objects of one make share; else each holds its record's bytes."""
+    shown: Any = obj
+    entries = shown.metadata.managed_fields
+    if not entries:
+        return obj
+    shared: Any = replace(shown, metadata=replace(shown.metadata, managed_fields=share_entries(entries)))
+    same: T = shared
+    return same

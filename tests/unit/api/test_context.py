@@ -43,7 +43,7 @@ async def test_an_unknown_subresource_is_not_allowed() -> None:
     await api.create(pod())
     with pytest.raises(ApiError) as caught:
         await api.patch(
-            POD, "default", "web", Patch("application/merge-patch+json", b"{}"), subresource="resize"
+            POD, "default", "web", Patch("application/merge-patch+json", b"{}"), subresource="nothing"
         )
     assert caught.value.code == 405
 

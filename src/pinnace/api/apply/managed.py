@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import Raw
 
 from pinnace.api.apply.sets import Fields, difference, intersection, parse, render, union
@@ -145,6 +146,16 @@ def share(fields: bytes) -> Raw:
             _shared.pop(next(iter(_shared)))
         raw = _shared[fields] = Raw(fields)
     return raw
+
+
+def share_entries(entries: tuple[ManagedFieldsEntry, ...]) -> tuple[ManagedFieldsEntry, ...]:
+    """Return the same entries with their sets shared."""
+    return tuple(
+        msgspec.structs.replace(entry, fields_v1=share(bytes(entry.fields_v1)))
+        if bytes(entry.fields_v1)
+        else entry
+        for entry in entries
+    )
 
 
 def cap_updaters(managed: Managed) -> Managed:

@@ -163,12 +163,8 @@ class Reader:
 
     def list_in(self, kind: Kind[T], namespace: str) -> tuple[T, ...]:
         """Return the objects of one kind in a namespace; "" for a kind that has none."""
-        return tuple(
-            [
-                self.decode(kind, record)
-                for record in self._store.list(kind.resource, namespace or None).records
-            ]
-        )
+        records = self._store.list(kind.resource, namespace or None).records
+        return tuple([self.decode(kind, record) for record in records]) if records else ()
 
     def newest_in(self, resource: str, namespace: str, kind: Kind[Any] | None) -> tuple[tuple[Key, Any], ...]:
         """Return the keys of a resource in a namespace, writes on their way to disk included, and with a kind the objects.

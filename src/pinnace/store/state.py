@@ -69,7 +69,9 @@ class State:
             if before:
                 return self._page_of_past(resource, namespace, after, limit, at, before)
             return self.page(resource, namespace, after, limit)._replace(revision=at)
-        keys = self._keys.get(resource, [])
+        keys = self._keys.get(resource)
+        if keys is None:
+            return Listing(self.revision, (), 0)
         first, last = _range(keys, resource, namespace, after)
         end = last if limit is None else min(last, first + limit)
         records = self._records

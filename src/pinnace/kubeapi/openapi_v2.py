@@ -94,7 +94,7 @@ def convert_path(item: JsonObject) -> JsonObject:
 
 
 def _convert_parameter(parameter: JsonObject) -> JsonObject:
-    schema = parameter.get("schema", {})
+    schema: JsonObject = parameter.get("schema", {})
     return {name: value for name, value in parameter.items() if name != "schema"} | schema
 
 

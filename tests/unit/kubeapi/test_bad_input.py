@@ -50,7 +50,7 @@ BODIES: dict[str, tuple[str, str, bytes, set[int]]] = {
     "many unknown fields": (CONFIG_MAPS + "?fieldValidation=Strict", JSON, b"{" + b",".join(b'"k%d":0' % n for n in range(200_000)) + b"}", {400}),
     "one field many times": (CONFIG_MAPS + "?fieldValidation=Strict", JSON, fill(b'"kind":"ConfigMap"', b"{", b"}"), {400}),
     "many wrong labels": (CONFIG_MAPS, JSON, b'{"metadata":{"name":"a","labels":{' + b",".join(b'"k%d":"!"' % n for n in range(150_000)) + b"}}}", {422}),
-    "many containers": (PODS, JSON, fill(b'{"name":"a"}', b'{"metadata":{"name":"a"},"spec":{"containers":[', b"]}}"), {422}),
+    "many containers": (PODS, JSON, fill(b'{"name":"a"}', b'{"metadata":{"name":"a"},"spec":{"containers":[', b"]}}", 2**20), {422}),
     "many wrong types": (PODS, JSON, fill(b"7", b'{"metadata":{"name":"a"},"spec":{"containers":[', b"]}}"), {400}),
     "an alias bomb": (CONFIG_MAPS, YAML, alias_bomb(), {400}),
     "a merge bomb": (CONFIG_MAPS, YAML, b"a: &a {b: c}\nd: {<<: [" + b",".join([b"*a"] * 700_000) + b"]}", {400}),

@@ -205,8 +205,8 @@ async def test_an_object_that_the_watcher_never_saw_is_not_deleted_for_it(kube: 
 
 
 async def test_yaml_is_no_stream(kube: Kube) -> None:
-    status, document = await kube.call("GET", f"{PODS}?watch=1", Accept="application/yaml")
-    assert (status, document["reason"]) == (406, "NotAcceptable")
+    status, text = await kube.call("GET", f"{PODS}?watch=1", Accept="application/yaml")
+    assert (status, "reason: NotAcceptable" in text) == (406, True)
 
 
 async def test_metadata_alone_can_be_watched(kube: Kube) -> None:

@@ -372,6 +372,64 @@ def test_every_other_kind(k: Inside) -> None:
     k("delete", "-f", "-", "--wait=false", stdin=OTHERS)
 
 
+CLUSTER_WIDE = """\
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: NAME}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /nowhere}}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: NAME}
+provisioner: example.com/none
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: NAME}
+spec: {controller: example.com/none}
+---
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: NAME}
+handler: runc
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: NAME}
+value: 7
+"""
+
+
+def test_every_kind_without_a_namespace(k: Inside) -> None:
+    name = f"{k.ns}-wide"
+    text = CLUSTER_WIDE.replace("NAME", name)
+    k("create", "-f", "-", stdin=text)
+    try:
+        for kind, lines in {
+            "pv": (r"Reclaim Policy: +Retain", r"Capacity: +1Gi", r"    Path: +/nowhere"),
+            "storageclass": (r"Provisioner: +example.com/none", r"ReclaimPolicy: +Delete"),
+            "ingressclass": (r"Controller: +example.com/none",),
+            "runtimeclass": (r"Handler: +runc",),
+            "priorityclass": (
+                r"Value: +7",
+                r"GlobalDefault: +false",
+                r"PreemptionPolicy: +PreemptLowerPriority",
+            ),
+        }.items():
+            shown = k("describe", kind, name)
+            for line in lines:
+                assert re.search(f"^{line}", shown, re.M), f"no line {line!r} in\n{shown}"
+        assert re.search(
+            r"^  \*\.\* +\[\] +\[\] +\[\*\]", k("describe", "clusterrole", "cluster-admin"), re.M
+        )
+        shown = k("describe", "clusterrolebinding", "cluster-admin")
+        assert re.search(r"^  Group +system:masters", shown, re.M)
+        lease = k.run("-n", "kube-node-lease", "describe", "lease").stdout
+        assert re.search(r"^  Holder Identity: +\S+", lease, re.M)
+    finally:
+        k("delete", "-f", "-", "--wait=false", stdin=text)
+
+
 def _yaml(obj: object) -> str:
     import json
 

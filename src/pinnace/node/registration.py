@@ -149,11 +149,10 @@ def _system_info(runtime_version: str) -> NodeSystemInfo:
         release = platform.freedesktop_os_release()
     except OSError:
         pass
-    machine_id = Path("/etc/machine-id")
-    boot_id = Path("/proc/sys/kernel/random/boot_id")
     return NodeSystemInfo(
-        machine_id=machine_id.read_text().strip() if machine_id.exists() else "",
-        boot_id=boot_id.read_text().strip() if boot_id.exists() else "",
+        machine_id=_read_id("/etc/machine-id"),
+        boot_id=_read_id("/proc/sys/kernel/random/boot_id"),
+        system_uuid=_read_id("/sys/class/dmi/id/product_uuid") or _read_id("/etc/machine-id"),
         kernel_version=platform.release(),
         os_image=release.get("PRETTY_NAME", "Linux"),
         container_runtime_version=runtime_version,
@@ -161,6 +160,13 @@ def _system_info(runtime_version: str) -> NodeSystemInfo:
         operating_system="linux",
         architecture={"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     )
+
+
+def _read_id(path: str) -> str:
+    try:
+        return Path(path).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):  # a machine without it
+        return ""
 
 
 def needs_report(node: Node | None, reported_at: float, now: float) -> bool:

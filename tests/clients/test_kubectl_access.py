@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,9 +105,13 @@ async def settle(
 
 async def test_who_asks(cluster: Cluster) -> None:
     kubectl = cluster.admin
-    assert await kubectl("auth", "whoami") == (
-        "ATTRIBUTE   VALUE\nUsername    pinnace-admin\nGroups      [system:masters system:authenticated]\n"
-    )
+    rows = [line.split() for line in (await kubectl("auth", "whoami")).splitlines()]
+    assert rows[:3] == [
+        ["ATTRIBUTE", "VALUE"],
+        ["Username", "pinnace-admin"],
+        ["Groups", "[system:masters", "system:authenticated]"],
+    ]
+    assert re.fullmatch(r"\[X509SHA256=[0-9a-f]{64}\]", rows[3][-1])
     shown = await kubectl("auth", "whoami", "--as=bob", "--as-group=devs", "--as-uid=7", "-o", "json")
     assert json.loads(shown)["status"]["userInfo"] == {
         "username": "bob",

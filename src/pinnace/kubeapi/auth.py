@@ -4,18 +4,19 @@ A client certificate of our own authority says who; whoever can open the Unix so
 stands for a service account; anybody else is anonymous. What they may do is decided in `gate.py`.
 """
 
+import asyncio
 import base64
 import binascii
+import hashlib
 import socket
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
 
 from pinnace.api.access.claims import TokenRefused
 from pinnace.api.access.tokens import Tokens
-from pinnace.api.access.users import ANONYMOUS, AUTHENTICATED, User
+from pinnace.api.access.users import ANONYMOUS, AUTHENTICATED, CREDENTIAL_ID, User
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kubeapi.pki import ADMIN_GROUP, ADMIN_USER
 
@@ -40,8 +41,8 @@ def identify(request: web.BaseRequest, tokens: Tokens | None) -> User:
     if transport is None:  # the client has gone
         return ANONYMOUS
     certificate: Mapping[str, Any] | None = transport.get_extra_info("peercert")
-    if certificate:
-        return read_subject(certificate["subject"])
+    if certificate and (user := _user_of(certificate, transport)).name:
+        return user
     if transport.get_extra_info("sslcontext") is None and _is_unix(transport.get_extra_info("socket")):
         return ADMIN
     token = find_bearer(request.headers)
@@ -82,13 +83,35 @@ def _find_in_protocols(text: str) -> str:
         raise unauthorized() from None
 
 
-@lru_cache(maxsize=256)
-def read_subject(subject: _Subject) -> User:
-    """Return the user that a verified certificate names: CN is the name, each O is a group."""
+_USERS: dict[tuple[_Subject, str], User] = {}
+_REMEMBERED = 1024
+
+
+def _user_of(certificate: Mapping[str, Any], transport: asyncio.BaseTransport) -> User:
+    """Return the user of a verified certificate; it is looked into once."""
+    key = (certificate["subject"], certificate.get("serialNumber", ""))
+    known = _USERS.get(key)
+    if known is None:
+        tls = transport.get_extra_info("ssl_object")
+        content = tls.getpeercert(binary_form=True) if tls is not None else None
+        known = read_subject(key[0], content or b"")
+        if len(_USERS) >= _REMEMBERED:
+            _USERS.clear()
+        _USERS[key] = known
+    return known
+
+
+def read_subject(subject: _Subject, certificate: bytes = b"") -> User:
+    """Return the user that a verified certificate names: CN is the name, each O is a group.
+
+    Source: Kubernetes v1.36, apiserver/pkg/authentication/request/x509/x509.go, CommonNameUserConversion.
+    """
     fields = [pair for relative in subject for pair in relative]
     name = next((value for key, value in fields if key == "commonName"), "")
     groups = tuple(value for key, value in fields if key == "organizationName")
-    return User(name, (*groups, AUTHENTICATED))
+    digest = hashlib.sha256(certificate).hexdigest()
+    extra = {CREDENTIAL_ID: (f"X509SHA256={digest}",)} if certificate else {}
+    return User(name, (*groups, AUTHENTICATED), extra=extra)
 
 
 def _is_unix(endpoint: Any) -> bool:

@@ -11,6 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from pinnace.api.access.tokens import Tokens, make_key
 from pinnace.api.facade import Api
@@ -274,6 +278,53 @@ async def test_acting_as_another(server: Server) -> None:
     assert document["status"]["userInfo"] == {"username": "ann", "groups": ["system:authenticated"]}
     assert (await server.as_bot("GET", "/api", Impersonate_User="ann", Impersonate_Group="x"))[0] == 403
     assert (await server.as_bot("GET", "/api", Impersonate_Group="x"))[0] == 400
+
+
+def issue_certificate(folder: Path, *attributes: x509.NameAttribute[str]) -> Path:
+    """Sign a client certificate with the instance's authority, as docs/access.md says that one can."""
+    content = (folder / "ca.pem").read_bytes()
+    authority = x509.load_pem_x509_certificate(content)
+    signer = serialization.load_pem_private_key(content, None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(attributes))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(authority.not_valid_before_utc)
+        .not_valid_after(authority.not_valid_after_utc)
+        .sign(signer, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "client.pem"
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+async def test_another_certificate_of_our_authority_is_another_user(server: Server, tmp_path: Path) -> None:
+    ann = x509.NameAttribute(NameOID.COMMON_NAME, "ann")
+    devs = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "devs")
+    review = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    answers = []
+    for attributes in ((ann, devs), (devs,)):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(issue_certificate(tmp_path / "pki", *attributes))
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.post(server.url + review, json={}) as response,
+        ):
+            answers.append((response.status, await response.json()))
+    (first, said), (second, refused) = answers
+    info = said["status"]["userInfo"]
+    assert (first, info["username"], info["groups"]) == (201, "ann", ["devs", "system:authenticated"])
+    assert info["extra"]["authentication.kubernetes.io/credential-id"][0].startswith("X509SHA256=")
+    assert second == 403 and 'User "system:anonymous" cannot create' in refused["message"]
 
 
 async def test_others_can_check_our_tokens(server: Server) -> None:

@@ -5,6 +5,7 @@ the store before anything else can run, so that a read-modify-write is never los
 Invariant: what is answered is durable; an error about an object comes when the state it speaks of can be read.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -93,8 +94,8 @@ class Writer:
 
     async def _publish_quotas(self, namespace: str) -> None:
         """Let the namespace's quotas show what is used before the creation is answered."""
-        for name in self._quotas.names_in(namespace):
-            await self.publish_quota(namespace, name)
+        names = self._quotas.names_in(namespace)
+        await asyncio.gather(*(self.publish_quota(namespace, name) for name in names))
 
     async def publish_quota(self, namespace: str, name: str) -> None:
         """Write into a quota's status what is used; does nothing when the quota is gone."""

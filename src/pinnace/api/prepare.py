@@ -261,6 +261,7 @@ def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:
     new = row.prepare_update(new, old)
     meta = meta_of(new)
     validate_metadata_update(meta, old_meta, problems, custom=row.kind.custom is not None)
+    row.validate_annotations(new, old, problems)
     if with_meta_of(new, old_meta) == old:  # only metadata changed, if anything
         return new
     if row.generation:

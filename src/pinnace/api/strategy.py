@@ -93,9 +93,11 @@ class Strategy(Generic[T]):
     it raises ApiError Forbidden. `prepare_create` drops what a creator may not set; `prepare_update` and
     `prepare_status` (new, old) keep what this kind of write may not touch. `index` gives those selectable fields that the
     store shall find without looking at every object. `validate_change` (new, old or None) is for rules that creation and
-    change don't share; it runs right after `validate`. `orphans` says that a deletion without a wish leaves the
-    dependents, and `orphan_warning` what its caller is told. `grace` says how many seconds a deletion waits, given the wish; None means that the kind
-    knows no grace. `may_go` says whether an object that is being deleted, and has no finalizers, can be removed.
+    change don't share; it runs right after `validate`. `validate_annotations` (new, old) runs for changes of the metadata
+    alone too, which the others are spared. `orphans` says that a deletion without a wish leaves the dependents, and
+    `orphan_warning` what its caller is told. `grace` says how many seconds a deletion waits, given the wish; None means
+    that the kind knows no grace. `may_go` says whether an object that is being deleted, and has no finalizers, can be
+    removed.
     """
 
     kind: Kind[T]
@@ -108,6 +110,7 @@ class Strategy(Generic[T]):
     validate: Callable[[T, Problems], None] = _nothing_wrong
     validate_change: Callable[[T, T | None, Problems], None] = _nothing_changed
     validate_update: Callable[[T, T, Problems], None] = _nothing_changed
+    validate_annotations: Callable[[T, T, Problems], None] = _nothing_changed
     validate_status: Callable[[T, T, Problems], None] = _nothing_changed
     index: Callable[[T], Mapping[str, str]] = _no_fields
     generation: bool = False

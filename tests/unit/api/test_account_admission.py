@@ -142,6 +142,7 @@ async def test_a_mirror_pod_uses_no_account() -> None:
     api, _ = await make_api()
     mirror = document(pod())
     mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    mirror["spec"]["nodeName"] = "node"
     made = await api.create(decode(kinds.POD, mirror))
     assert (made.spec.service_account_name, made.spec.volumes) == ("", ())
     mirror["spec"]["serviceAccountName"] = "default"

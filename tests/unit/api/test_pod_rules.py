@@ -3,12 +3,14 @@
 Expected: Kubernetes v1.36, pkg/apis/core/validation/validation.go (rules and words) and validation_test.go.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from pinnace.api.context import Context
+from pinnace.api.strategy import with_meta
 from pinnace.base.errors import ApiError
 from pinnace.kube.kinds import DEPLOYMENT
 from pinnace.kube.objects.core_v1 import HostIP, PodIP
@@ -20,8 +22,12 @@ MAIN = "spec.containers[0]"
 
 async def causes_of(**given: Any) -> Causes:
     api, _ = await make_api()
+    return await refused(api.create(pod(**given)))
+
+
+async def refused(call: Awaitable[Any]) -> Causes:
     try:
-        await api.create(pod(**given))
+        await call
     except ApiError as error:
         return [(cause.field, cause.message) for cause in error.causes]
     return []
@@ -734,3 +740,41 @@ async def test_the_rest_of_the_defaults_of_volumes() -> None:
     stored = await api.create(pod("last", spec=volume(ephemeral=template)))
     claim = document(stored)["spec"]["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
     assert claim["spec"]["volumeMode"] == "Filesystem"
+
+
+MIRROR = "kubernetes.io/config.mirror"
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/main"
+COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {"a": "b", COST: "7"}, []),
+        ({}, {MIRROR: "x"}, [(f"metadata.annotations[{MIRROR}]", "Forbidden: may not add mirror pod annotation")]),
+        (
+            {MIRROR: "x"},
+            {MIRROR: "y"},
+            [(f"metadata.annotations[{MIRROR}]", "Forbidden: may not remove or update mirror pod annotation")],
+        ),
+        ({APPARMOR: "unconfined"}, {}, [(f"metadata.annotations[{APPARMOR}]", "Forbidden: may not remove or update AppArmor annotations")]),
+        ({}, {APPARMOR: "unconfined"}, [(f"metadata.annotations[{APPARMOR}]", "Forbidden: may not add AppArmor annotations")]),
+        ({}, {COST: "much"}, [(f"metadata.annotations[{COST}]", 'Invalid value: "much": must be a 32bit integer')]),
+    ],
+)  # fmt: skip
+async def test_annotations_of_a_pod_that_exists(
+    before: dict[str, str], after: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    api, _ = await make_api()
+    made = await api.create(with_meta(pod(spec={"nodeName": "node"}), annotations=before))
+    assert await refused(api.update(with_meta(made, annotations=after))) == expected
+
+
+async def test_a_mirror_pod_has_a_node() -> None:
+    api, _ = await make_api()
+    assert await refused(api.create(with_meta(pod(), annotations={MIRROR: "x"}))) == [
+        (
+            f"metadata.annotations[{MIRROR}]",
+            'Invalid value: "x": must set spec.nodeName if mirror pod annotation is set',
+        )
+    ]

@@ -9,7 +9,7 @@ from pinnace.api.defaults.qos import compute_qos_class
 from pinnace.api.kinds.pod_parts import SUBPARTS
 from pinnace.api.memo import Memo, spec_key
 from pinnace.api.strategy import Strategy
-from pinnace.api.validation.pod_annotations import validate_pod_annotations
+from pinnace.api.validation.pod_annotations import validate_annotation_update, validate_pod_annotations
 from pinnace.api.validation.pod_status import validate_pod_status
 from pinnace.api.validation.pod_updates import validate_pod_update
 from pinnace.api.validation.pods import validate_pod_spec
@@ -93,6 +93,14 @@ def _validate_change(new: Pod, old: Pod | None, problems: Problems) -> None:
         problems.forbidden("spec.nodeName", words)
 
 
+def _validate_annotations(new: Pod, old: Pod, problems: Problems) -> None:
+    if new.metadata.annotations == old.metadata.annotations:
+        return
+    validate_annotation_update(new.metadata, old.metadata, problems)
+    if new.spec == old.spec:  # else they are checked together with it
+        validate_pod_annotations(new.metadata, new.spec, "", "metadata.annotations", problems)
+
+
 def _index(pod: Pod) -> Mapping[str, str]:
     return {"spec.nodeName": pod.spec.node_name, "status.phase": pod.status.phase}
 
@@ -117,6 +125,7 @@ STRATEGY = Strategy(
     validate=_validate,
     validate_change=_validate_change,
     validate_update=validate_pod_update,
+    validate_annotations=_validate_annotations,
     validate_status=validate_pod_status,
     index=_index,
     generation=True,

@@ -1,7 +1,7 @@
 """Checks the annotations of a pod that mean something, and that they don't contradict its spec. Pure.
 
-Source: Kubernetes v1.36, pkg/apis/core/validation, ValidatePodSpecificAnnotations, validateSeccompAnnotationsAndFields and
-validateAppArmorAnnotationsAndFieldsMatchOnCreate.
+Source: Kubernetes v1.36, pkg/apis/core/validation, ValidatePodSpecificAnnotations, ValidatePodSpecificAnnotationUpdates,
+validateSeccompAnnotationsAndFields and validateAppArmorAnnotationsAndFieldsMatchOnCreate.
 """
 
 import re
@@ -16,6 +16,7 @@ _COST = "controller.kubernetes.io/pod-deletion-cost"
 _SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+_MIRROR = "kubernetes.io/config.mirror"
 _LOCAL = "localhost/"
 
 
@@ -24,6 +25,9 @@ def validate_pod_annotations(
 ) -> None:
     """Check all of them; `path` is what the spec stands in, "" for a pod itself."""
     annotations = meta.annotations
+    if _MIRROR in annotations and not spec.node_name:
+        words = "must set spec.nodeName if mirror pod annotation is set"
+        problems.invalid(f"{annotations_path}[{_MIRROR}]", annotations[_MIRROR], words)
     cost = annotations.get(_COST)
     if cost is not None and not _is_cost(cost):
         problems.invalid(f"{annotations_path}[{_COST}]", cost, "must be a 32bit integer")
@@ -40,6 +44,24 @@ def validate_pod_annotations(
         if value not in ("", "runtime/default", "unconfined") and not value.startswith(_LOCAL):
             problems.invalid(where, value, f'invalid AppArmor profile name: "{value}"')
     _validate_agreement(meta, spec, f"{path}.spec" if path else "spec", problems)
+
+
+def validate_annotation_update(new: ObjectMeta, old: ObjectMeta, problems: Problems) -> None:
+    """Check that what a pod's node has read already stays."""
+    now, before = new.annotations, old.annotations
+    for key in before:
+        if now.get(key) != before[key]:
+            _refuse_change(key, "may not remove or update", problems)
+    for key in now:
+        if key not in before:
+            _refuse_change(key, "may not add", problems)
+
+
+def _refuse_change(key: str, words: str, problems: Problems) -> None:
+    if key.startswith(_APPARMOR):
+        problems.forbidden(f"metadata.annotations[{key}]", f"{words} AppArmor annotations")
+    if key == _MIRROR:
+        problems.forbidden(f"metadata.annotations[{key}]", f"{words} mirror pod annotation")
 
 
 def _is_cost(text: str) -> bool:

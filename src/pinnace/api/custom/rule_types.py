@@ -8,6 +8,7 @@ Source: Kubernetes v1.37, apiextensions-apiserver/pkg/apiserver/schema/cel/compi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pinnace.api.cel.tree import Node, Tree
 from pinnace.api.custom.names import escape_name
@@ -21,13 +22,11 @@ _COMPARED = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"})
 _NUMBERS = frozenset({"int", "uint", "double"})
 _LIKE_STRINGS = ("", "password")  # other formats may be more than text in an expression
 
+_NAME = {"type": "string"}
 _HEADER = {
-    "apiVersion": {"type": "string"},
-    "kind": {"type": "string"},
-    "metadata": {
-        "type": "object",
-        "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}},
-    },
+    "apiVersion": compile_structural(_NAME),
+    "kind": compile_structural(_NAME),
+    "metadata": compile_structural({"type": "object", "properties": {"name": _NAME, "generateName": _NAME}}),
 }
 
 
@@ -43,8 +42,7 @@ def find_type_fault(tree: Tree, text: str, schema: Structural, *, root: bool) ->
 
 def root_schema(schema: Structural) -> Structural:
     """Return a schema with the fields that every whole object has."""
-    held = schema.raw.get("properties") or {}
-    return compile_structural({**schema.raw, "properties": {**held, **_HEADER}})
+    return replace(schema, properties={**schema.properties, **_HEADER})
 
 
 def _render(text: str, at: int, why: str) -> str:

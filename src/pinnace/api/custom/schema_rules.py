@@ -17,7 +17,7 @@ from pinnace.api.custom.rules import build_rules, compile_rule
 from pinnace.api.custom.structural_rules import StructuralJudge
 from pinnace.api.custom.values import UNKNOWN, Judge
 from pinnace.api.validation.problems import Problems
-from pinnace.kube.structural import compile_structural
+from pinnace.kube.structural import Structural, compile_structural
 from pinnace.kube.structural.keywords import KEYWORDS, NAMED, SCHEMA, SCHEMAS
 from pinnace.kube.structural.pruning import prune
 
@@ -148,6 +148,19 @@ class SchemaJudge:
         self._raw = raw
         self._path = path
         self._problems = problems
+        self._compiled: dict[int, Structural] = {}
+
+    def _structural(self, raw: Raw) -> Structural:
+        """Return the compiled schema of a node; all are compiled in one go."""
+        if not self._compiled:
+            self._note(compile_structural(self._raw))
+        return self._compiled.get(id(raw)) or compile_structural(raw)
+
+    def _note(self, node: Structural) -> None:
+        self._compiled[id(node.raw)] = node
+        for below in (*node.properties.values(), node.items, node.additional):
+            if isinstance(below, Structural):
+                self._note(below)
 
     def judge(self, *, has_status: bool) -> None:
         """Add everything that is wrong with the schema."""
@@ -195,7 +208,7 @@ class SchemaJudge:
 
     def _judge_default(self, raw: Raw, path: str, problems: Problems) -> None:
         value = raw["default"]
-        schema = compile_structural(raw)
+        schema = self._structural(raw)
         if prune(value, schema) != value:
             problems.invalid(path, value, "must not have unknown fields")
         found = Problems()
@@ -224,7 +237,7 @@ class SchemaJudge:
                 where = f"{path}.x-kubernetes-validations[{index}]"
                 _judge_rule(rule, where, place.uncorrelatable, problems)
                 if len(problems.found) == before:
-                    _judge_types(rule, raw, where, place.root, problems)
+                    _judge_types(rule, self._structural(raw), where, place.root, problems)
 
     def _judge_keywords(self, raw: Raw, path: str, place: _Place) -> None:
         problems = self._problems
@@ -465,9 +478,9 @@ def _judge_rule(rule: Raw, path: str, uncorrelatable: str, problems: Problems) -
         problems.invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], why)
 
 
-def _judge_types(rule: Raw, raw: Raw, path: str, root: bool, problems: Problems) -> None:
+def _judge_types(rule: Raw, schema: Structural, path: str, root: bool, problems: Problems) -> None:
     """Check the rule, and its message's expression, against the schema."""
-    compiled, schema = compile_rule(rule), compile_structural(raw)
+    compiled = compile_rule(rule)
     for program, keyword in ((compiled.program, "rule"), (compiled.message_program, "messageExpression")):
         if program is None or program.text != rule.get(keyword):
             continue  # one that is wrapped, to make oldSelf optional

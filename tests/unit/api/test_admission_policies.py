@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
@@ -270,3 +271,52 @@ async def test_a_binding_that_is_no_good_is_refused(spec: dict[str, Any], proble
     api, _ = await make_api()
     error = await refusal(api, binding(**spec))
     assert problem in error.message
+
+
+async def test_a_policys_status_says_that_it_is_in_force() -> None:
+    api = await make(policy(validations=[{"expression": "true"}]))
+    found = api.get(kinds.VALIDATING_ADMISSION_POLICY, "", "limit")
+    assert (found.metadata.generation, found.status.observed_generation) == (1, 1)
+    changed = await api.update(replace(found, spec=replace(found.spec, failure_policy="Ignore")))
+    assert (changed.metadata.generation, changed.status.observed_generation) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("expression", "allowed"),
+    [
+        (
+            "authorizer.group('apps').resource('deployments').namespace('default').check('create').allowed()",
+            True,
+        ),
+        ("authorizer.requestResource.check('fly').allowed()", False),
+        ("authorizer.path('/healthz').check('get').allowed()", True),
+        (
+            "authorizer.serviceAccount('default', 'x').group('').resource('pods').check('get').allowed()",
+            False,
+        ),
+    ],
+)
+async def test_expressions_may_ask_about_rights(expression: str, allowed: bool) -> None:
+    role = {
+        "metadata": {"name": "makers"},
+        "rules": [
+            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]},
+            {"nonResourceURLs": ["/healthz"], "verbs": ["get"]},
+        ],
+    }
+    bound = {
+        "metadata": {"name": "makers"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "makers"},
+        "subjects": [{"kind": "User", "name": "me", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    api = await make(
+        decode(kinds.CLUSTER_ROLE, role),
+        decode(kinds.CLUSTER_ROLE_BINDING, bound),
+        policy(validations=[{"expression": expression}]),
+        binding(),
+    )
+    if allowed:
+        await api.create(deployment(1), context=Context(user="me"))
+    else:
+        error = await refusal(api, deployment(1))
+        assert "failed expression" in error.message

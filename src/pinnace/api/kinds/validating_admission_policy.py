@@ -20,6 +20,7 @@ from pinnace.kube.objects.admissionregistration_v1 import (
     NamedRuleWithOperations,
     ParamKind,
     ParamRef,
+    TypeChecking,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
     ValidatingAdmissionPolicyStatus,
@@ -319,12 +320,19 @@ def _validate_param_ref(reference: ParamRef, problems: Problems) -> None:
     problems.one_of(f"{path}.parameterNotFoundAction", action, ("Allow", "Deny"), required=True)
 
 
-def _no_status(policy: ValidatingAdmissionPolicy) -> ValidatingAdmissionPolicy:
-    return replace(policy, status=ValidatingAdmissionPolicyStatus())
+def _observed(generation: int) -> ValidatingAdmissionPolicyStatus:
+    """Return the status of a policy that is in force; nothing is known of types, so nothing is warned of."""
+    return ValidatingAdmissionPolicyStatus(observed_generation=generation, type_checking=TypeChecking())
 
 
-def _keep_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> ValidatingAdmissionPolicy:
-    return replace(new, status=old.status)
+def _first_status(policy: ValidatingAdmissionPolicy) -> ValidatingAdmissionPolicy:
+    return replace(policy, status=_observed(1))
+
+
+def _next_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> ValidatingAdmissionPolicy:
+    if new.spec == old.spec:
+        return replace(new, status=old.status)
+    return replace(new, status=_observed((old.metadata.generation or 0) + 1))
 
 
 def _take_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> ValidatingAdmissionPolicy:
@@ -335,8 +343,8 @@ POLICY = Strategy(
     kind=VALIDATING_ADMISSION_POLICY,
     name_rule=check_path_segment,
     default=_default,
-    prepare_create=_no_status,
-    prepare_update=_keep_status,
+    prepare_create=_first_status,
+    prepare_update=_next_status,
     prepare_status=_take_status,
     validate=_validate,
     generation=True,

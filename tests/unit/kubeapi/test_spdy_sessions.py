@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Peer:
         body = await self.reader.readexactly(int(length.partition(":")[2]))
         return str(json.loads(body)["message"])
 
-    def open(self, kind: str, *, finished: bool = False, **headers: str) -> None:
+    def open(self, kind: str, *, finished: bool = False, **headers: Any) -> None:
         stream, frame = self.codec.open({"streamtype": kind, **headers}, finished=finished)
         self.streams[kind] = stream
         self.writer.write(frame)
@@ -189,7 +190,7 @@ async def test_who_does_not_read_and_goes_with_more_to_say_is_found_by_a_knock(
 
 async def forward(peer: Peer, port: int, request: str = "0") -> None:
     assert await peer.upgrade(f"{PODS}/web/portforward", "portforward.k8s.io") == 101
-    more = {"port": str(port), **({"requestid": request} if request else {})}
+    more: dict[str, Any] = {"port": str(port), **({"requestid": request} if request else {})}
     peer.open("error", finished=True, **more)
     peer.open("data", **more)
 

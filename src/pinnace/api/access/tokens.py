@@ -9,6 +9,7 @@ Source: Kubernetes v1.36, pkg/serviceaccount/{jwt,claims,legacy,openidmetadata}.
 import base64
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,6 +42,8 @@ from pinnace.kube.kinds import NODE, POD, SECRET, SERVICE_ACCOUNT, Kind
 from pinnace.kube.objects.authentication_v1 import BoundObjectReference, TokenRequestSpec, TokenRequestStatus
 from pinnace.kube.objects.core_v1 import Secret, ServiceAccount
 from pinnace.kube.objects.meta_v1 import ObjectMeta
+
+log = logging.getLogger("pinnace.api")
 
 ALGORITHM = "RS256"  # Source: kubeadm's sa.key is an RSA key
 DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -95,6 +98,7 @@ class Tokens:
         )
         self._key_id = _unpadded(hashlib.sha256(der).digest())
         self._verified: dict[str, _Verified] = {}
+        self._told: set[str] = set()  # accounts whose programs keep tokens for too long
 
     # ------------------------------------------------------------------ issuing
 
@@ -202,7 +206,21 @@ class Tokens:
         check_bound(known.bound, self._find, now)
         if known.claims["iss"] == LEGACY_ISSUER:
             self._check_copy(token, known.bound)
+        self._tell_stale(known, now)
         return Authenticated(known.user, held)
+
+    def _tell_stale(self, known: _Verified, now: float) -> None:
+        """Say once per account that a program doesn't read its token anew: on a stricter cluster it would be locked out."""
+        warn_at = known.claims.get("kubernetes.io", {}).get("warnafter")
+        if warn_at is not None and now > warn_at and known.user.name not in self._told:
+            self._told.add(known.user.name)
+            pod = known.bound.pod.name if known.bound.pod is not None else ""
+            log.warning(
+                "%s (pod %s) uses a token %d s after it should have read the next one",
+                known.user.name,
+                pod,
+                now - warn_at,
+            )
 
     def _find(self, word: str, namespace: str, name: str) -> ObjectMeta | None:
         found = self._facts.find(_KINDS[word], namespace, name)

@@ -115,6 +115,20 @@ async def test_a_token_ends_when_it_says_so_and_a_minute_later() -> None:
     assert world.refusal(status.token) == "service account token has expired"
 
 
+async def test_a_token_that_is_kept_for_too_long_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = await make_world()
+    token = world.issue(bound_to("Pod", "web"), expiration_seconds=3607)
+    world.clock.advance(3600)
+    assert world.tokens.authenticate(token)
+    assert caplog.messages == []
+    world.clock.advance(10)
+    for _ in range(2):
+        assert world.tokens.authenticate(token)
+    assert caplog.messages == [
+        "system:serviceaccount:default:default (pod web) uses a token 3 s after it should have read the next one"
+    ]
+
+
 async def test_a_token_ends_with_its_account_and_with_what_it_is_bound_to() -> None:
     world = await make_world()
     plain, of_pod, of_secret, of_node = (

@@ -12,6 +12,7 @@ from pinnace.controllers.access.aggregation import ClusterRoleAggregationControl
 from pinnace.controllers.definitions.controller import DefinitionController
 from pinnace.controllers.deployment.controller import DeploymentController
 from pinnace.controllers.disruption.controller import DisruptionController
+from pinnace.controllers.disruption.stale import StaleDisruptionController
 from pinnace.controllers.endpoints.controller import EndpointsController
 from pinnace.controllers.events import EventExpiryController
 from pinnace.controllers.garbage.controller import GarbageController
@@ -49,6 +50,7 @@ def build_controllers(
         EventExpiryController(api),
         DefinitionController(api, clock),
         DisruptionController(api, clock),
+        StaleDisruptionController(api, clock),
         QuotaController(api, clock),
         ClaimProtectionController(api),
         VolumeProtectionController(api),

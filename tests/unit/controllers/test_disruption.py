@@ -18,6 +18,7 @@ from pinnace.controllers.disruption.decide import (
     compute_expectation,
     reconcile_budget,
 )
+from pinnace.controllers.disruption.stale import StaleDisruptionController, seconds_until_stale
 from pinnace.controllers.plan import Record, SetStatus
 from pinnace.controllers.runner import ObjectKey
 from pinnace.kube import codec, kinds
@@ -284,3 +285,41 @@ async def test_an_empty_selector_means_all_and_none_means_none(selector: Any, al
     await add_replicas(api, 3, wanted=3)
     await controller.reconcile(ObjectKey("default", "web"))
     assert shown(api)[3] == allowed
+
+
+# ---------------------------------------------------------------------------------------------------- stale marks
+
+
+def marked(
+    *, ago_s: float, reason: str = "EvictionByEvictionAPI", phase: str = "Running", going: bool = False
+) -> Pod:
+    pod = member("a", going=going)
+    mark = PodCondition(
+        type="DisruptionTarget", status="True", reason=reason, last_transition_time=render_time(START - ago_s)
+    )
+    return replace(pod, status=PodStatus(phase=phase, conditions=(mark,)))
+
+
+@pytest.mark.parametrize(
+    ("pod", "left_s"),
+    [
+        (marked(ago_s=100), 20),
+        (marked(ago_s=120), 0),
+        (marked(ago_s=500, going=True), None),
+        (marked(ago_s=500, phase="Succeeded"), None),
+        (marked(ago_s=500, reason="TerminationByKubelet"), None),
+        (member("a"), None),
+    ],
+)
+def test_a_mark_is_stale_after_two_minutes(pod: Pod, left_s: float | None) -> None:
+    assert seconds_until_stale(pod, START) == left_s
+
+
+async def test_a_stale_mark_is_taken_back() -> None:
+    api, _ = await make_world(minAvailable=1)
+    await add_replicas(api, 1, wanted=1)
+    pod = api.get(kinds.POD, "default", "p0")
+    await api.update_status(replace(pod, status=marked(ago_s=121).status))
+    await StaleDisruptionController(api, api.clock).reconcile(ObjectKey("default", "p0"))
+    (condition,) = api.get(kinds.POD, "default", "p0").status.conditions
+    assert (condition.type, condition.status, condition.reason) == ("DisruptionTarget", "False", "")

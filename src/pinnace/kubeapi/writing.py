@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from pinnace.api.access.attributes import Attributes, refusal
 from pinnace.api.patches import Patch, PatchType
 from pinnace.api.versions import convert, stored_kind
 from pinnace.base.errors import ApiError, Reason
@@ -60,6 +61,9 @@ async def serve_update(call: Call) -> web.StreamResponse:
 async def serve_patch(call: Call) -> web.StreamResponse:
     """Change an object or a part of it."""
     patch = await read_patch(call, call.kind)
+    creates = patch.type is PatchType.APPLY and not call.target.subresource and _find_record(call) is None
+    if creates:
+        _require_create(call)
     write = call.api.patch(
         call.kind,
         call.namespace,
@@ -68,8 +72,20 @@ async def serve_patch(call: Call) -> web.StreamResponse:
         subresource=call.target.subresource,
         context=call.context,
     )
-    creates = patch.type is PatchType.APPLY and _find_record(call) is None
     return show(call, await complete(call, write), status=201 if creates else 200)
+
+
+def _require_create(call: Call) -> None:
+    """Raises: ApiError Forbidden for whoever may patch objects, but not create one by an apply."""
+    user, kind = call.user, call.kind
+    if user.is_admin:
+        return
+    asked = Attributes(
+        "create", kind.group, kind.version, kind.plural, namespace=call.namespace, name=call.name
+    )
+    decision = call.api.access.decide(user, asked)
+    if not decision.allowed:
+        raise refusal(user, asked, decision.reason)
 
 
 # ---------------------------------------------------------------------------------------------------- what comes in

@@ -20,6 +20,7 @@ from pinnace.api.context import SYSTEM, Context
 from pinnace.api.custom.definitions import Definitions
 from pinnace.api.deletion import DeleteWish
 from pinnace.api.eviction import Evictor
+from pinnace.api.kinds.event_v1 import check_changed_event, check_new_event
 from pinnace.api.kinds.service_addresses import claim_of
 from pinnace.api.patches import Patch, PatchType, patch_document
 from pinnace.api.prepare import Part, World, admit_connect, part_of
@@ -36,7 +37,17 @@ from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
 from pinnace.kube.kind_table import KindTable
-from pinnace.kube.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, NAMESPACE, POD, RESOURCE_QUOTA, SCALE, SERVICE, Kind
+from pinnace.kube.kinds import (
+    CUSTOM_RESOURCE_DEFINITION,
+    EVENT,
+    NAMESPACE,
+    POD,
+    RESOURCE_QUOTA,
+    SCALE,
+    SERVICE,
+    Kind,
+)
+from pinnace.kube.objects import events_v1
 from pinnace.kube.objects.apiextensions_v1 import CustomResourceDefinition
 from pinnace.kube.objects.autoscaling_v1 import Scale
 from pinnace.kube.objects.core_v1 import Event, Namespace, Pod
@@ -173,6 +184,8 @@ class Api:
         kind = self._kind_of(obj)
         stored = written_kind(kind)
         author = None if kind is stored else Author(kind)
+        if isinstance(obj, events_v1.Event):
+            check_new_event(obj)
         created = await self._writer.create(stored, convert(obj, stored), namespace, context, author)
         return convert(await self._settled(kind, created, context), kind)
 
@@ -229,6 +242,9 @@ class Api:
             return await self._settled(kind, updated, context)
         meta = meta_of(obj)
         found = self._reader.find(stored, namespace or meta.namespace, meta.name)
+        if isinstance(obj, events_v1.Event) and found is not None:
+            before: Any = convert(found, kind)
+            check_changed_event(obj, before)
         whole = convert(obj, stored) if found is None else merge_stored(obj, found)
         author = Author(kind, part.value)
         return convert(await self._writer.update(stored, whole, namespace, part, context, author), kind)

@@ -1,12 +1,14 @@
 """Events: counted when equal, gone after an hour, and never in the way."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from pinnace.base.errors import ApiError
 from pinnace.kube.kinds import EVENT, EVENT_V1, NAMESPACE
+from pinnace.kube.objects import events_v1
 from pinnace.kube.objects.core_v1 import Event, ObjectReference
 from pinnace.kube.objects.meta_v1 import ObjectMeta
 from tests.unit.api.builders import make_api, pod
@@ -180,4 +182,49 @@ async def test_an_event_of_the_newer_form_says_who_and_what() -> None:
         ("action", "FieldValueRequired"),
         ("reason", "FieldValueRequired"),
         ("message", "FieldValueInvalid"),
+    ]
+
+
+def newer(**fields: Any) -> events_v1.Event:
+    return events_v1.Event(
+        **{
+            "metadata": ObjectMeta(name="e", namespace="default"),
+            "regarding": ObjectReference(kind="Pod", name="web", namespace="default"),
+            "event_time": "2026-01-02T00:00:00.000000Z",
+            "type": "Normal",
+            "reason": "Tried",
+            "action": "Trying",
+            "reporting_controller": "example.com/c",
+            "reporting_instance": "c-0",
+            **fields,
+        }
+    )
+
+
+async def test_the_newer_group_takes_events_of_the_newer_form_only() -> None:
+    api, _ = await make_api()
+    with pytest.raises(ApiError) as caught:
+        await api.create(newer(event_time="", type="Odd", deprecated_count=1))
+    # Source: Kubernetes, pkg/apis/core/validation/events.go.
+    assert [(cause.field, cause.message) for cause in caught.value.causes] == [
+        ("eventTime", "Required value"),
+        ("type", 'Invalid value: "": has invalid value: Odd'),
+        ("count", 'Invalid value: "": needs to be unset'),
+    ]
+    made = await api.create(newer())
+    assert (api.get(EVENT, "default", "e").event_time, made.note) == ("2026-01-02T00:00:00.000000Z", "")
+
+
+async def test_of_an_event_of_the_newer_form_only_the_series_changes() -> None:
+    api, _ = await make_api()
+    made = await api.create(newer())
+    series = events_v1.EventSeries(count=2, last_observed_time="2026-01-02T00:00:05.000000Z")
+    changed = await api.update(replace(made, series=series))
+    assert changed.series == series
+    with pytest.raises(ApiError) as caught:
+        await api.update(replace(changed, note="other", series=events_v1.EventSeries(count=1)))
+    assert [cause.field for cause in caught.value.causes] == [
+        "series.count",
+        "series.lastObservedTime",
+        "message",
     ]

@@ -1,9 +1,12 @@
 import base64
+from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from pinnace.api.access.attributes import Attributes
 from pinnace.api.access.users import User
+from pinnace.base.errors import ApiError, Reason
 from pinnace.controllers.access.account_tokens import reconcile_secret
 from pinnace.controllers.access.default_roles import default_bindings, default_roles
 from pinnace.controllers.access.ensure import ensure_default_access
@@ -129,3 +132,23 @@ def test_a_secret_goes_with_its_account() -> None:
         )
         plan = reconcile_secret(old, account, "CA", lambda one, of: "T")
         assert plan.describe() == 'delete Secret default/s: there is no service account "bot" any more'
+
+
+async def test_a_default_that_cannot_be_written_keeps_nothing_from_starting(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, _ = await make_api()
+    create = api.create
+
+    async def refuse_one(obj: Any, **options: Any) -> Any:
+        if obj.metadata.name == "system:heapster":
+            raise ApiError(Reason.FORBIDDEN, "a policy says no")
+        return await create(obj, **options)
+
+    monkeypatch.setattr(api, "create", refuse_one)
+    await ensure_default_access(api)
+    assert caplog.messages == [
+        "the default ClusterRole system:heapster is not as it should be: a policy says no"
+    ]
+    assert api.find(CLUSTER_ROLE, "", "system:heapster") is None
+    assert api.get(CLUSTER_ROLE, "", "admin").rules

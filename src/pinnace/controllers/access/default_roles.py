@@ -245,7 +245,7 @@ _PART_OF: dict[str, tuple[str, ...]] = {
     "system:aggregate-to-view": ("view",),
     "system:aggregated-metrics-reader": ("admin", "edit", "view"),
 }
-_AGGREGATED = ("admin", "edit", "view")
+_AGGREGATED = ("admin", "edit", "view")  # each is made of those after it
 
 _AUTHENTICATED = ("Group", "system:authenticated")
 # role → who is bound to it from the start. The binding has the role's name.

@@ -1,9 +1,13 @@
 """Makes the default roles and bindings, and brings those that are there up to date. A doer.
 
-Called by the daemon at every start, before the API answers anybody but us. Idempotent.
+Called by the daemon at every start, before the API answers anybody but us. Idempotent. One that can't be written (a
+person's admission policy refuses it) is told in the log and keeps neither the others nor the daemon from starting.
 """
 
 import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from pinnace.api.facade import Api
 from pinnace.base.errors import ApiError, Reason
@@ -13,14 +17,28 @@ from pinnace.controllers.access.reconcile import reconcile_binding, reconcile_ro
 from pinnace.kube.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING
 from pinnace.kube.objects.rbac_v1 import ClusterRole, ClusterRoleBinding
 
+log = logging.getLogger("pinnace.controllers")
+
 
 async def ensure_default_access(api: Api) -> None:
-    """Create what is missing, add what defaults gained. Raises: ApiError, StoreFailed."""
-    roles = default_roles()
-    await asyncio.gather(*(_ensure_role(api, role) for role in roles))
-    await asyncio.gather(*(_ensure_binding(api, binding) for binding in default_bindings()))
-    for name in ("view", "edit", "admin"):  # in the order in which they are made of each other
-        await api.change(CLUSTER_ROLE, "", name, lambda role: aggregate(role, api.list(CLUSTER_ROLE)))
+    """Create what is missing, add what defaults gained. Raises: StoreFailed."""
+    roles, bindings = default_roles(), default_bindings()
+    await asyncio.gather(*(_try(_ensure_role(api, role), role) for role in roles))
+    await asyncio.gather(*(_try(_ensure_binding(api, binding), binding) for binding in bindings))
+    parts_first = reversed([role for role in roles if role.aggregation_rule is not None])
+    for role in parts_first:
+        await _try(_put_together(api, role.metadata.name), role)
+
+
+async def _put_together(api: Api, name: str) -> None:
+    await api.change(CLUSTER_ROLE, "", name, lambda role: aggregate(role, api.list(CLUSTER_ROLE)))
+
+
+async def _try(write: Coroutine[Any, Any, None], wanted: ClusterRole | ClusterRoleBinding) -> None:
+    try:
+        await write
+    except ApiError as error:
+        log.warning("the default %s %s is not as it should be: %s", wanted.kind, wanted.metadata.name, error)
 
 
 async def _ensure_role(api: Api, wanted: ClusterRole) -> None:

@@ -6,9 +6,8 @@ Invariant: an autoscaler is looked at once per period, and at once when its spec
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from pinnace.api.facade import Api, ObjectChange
+from pinnace.api.patches import Patch
 from pinnace.api.world import Usage
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError
@@ -20,6 +19,7 @@ from pinnace.kube.kinds import HORIZONTAL_POD_AUTOSCALER, POD, Kind
 from pinnace.kube.objects.autoscaling_v1 import Scale
 from pinnace.kube.objects.autoscaling_v2 import HorizontalPodAutoscaler
 from pinnace.kube.objects.core_v1 import Pod
+from pinnace.kube.patch import MERGE
 from pinnace.kube.selectors import parse_labels
 
 COMPONENT = "horizontal-pod-autoscaler"
@@ -122,16 +122,8 @@ class HpaController:
         self, kind: Kind[Any], scale: Scale, facts: HpaFacts, plan: HpaPlan, history: History
     ) -> HpaPlan:
         try:
-            await self._api.change(
-                kind,
-                facts.hpa.metadata.namespace,
-                scale.metadata.name,
-                lambda obj: _with_replicas(obj, plan.resize_to),
-            )
+            wanted = Patch(MERGE, b'{"spec":{"replicas":%d}}' % (plan.resize_to or 0))
+            await self._api.patch_scale(kind, facts.hpa.metadata.namespace, scale.metadata.name, wanted)
         except ApiError as error:
             return tell_failed_resize(facts, plan, history, str(error), self._clock.now())
         return plan
-
-
-def _with_replicas(obj: Any, replicas: int | None) -> Any:
-    return msgspec.structs.replace(obj, spec=msgspec.structs.replace(obj.spec, replicas=replicas))

@@ -37,6 +37,11 @@ def volume(**source: Any) -> dict[str, Any]:
     return {"volumes": [{"name": "v", **source}]}
 
 
+SUBDOMAIN = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
+    "with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
 VOLUME = "spec.volumes[0]"
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
@@ -226,6 +231,26 @@ async def test_every_type_of_volume_is_taken(source: dict[str, Any]) -> None:
                 ("projected", 'Invalid value: "": conflicting duplicate paths'),
                 ("projected.sources[2].serviceAccountToken.expirationSeconds", "Invalid value: 599: may not specify a duration less than 10 minutes"),
                 ("projected.path", "Required value"),
+            ],
+        ),
+        (
+            {"projected": {"sources": [
+                {"podCertificate": {"signerName": "example/s", "keyType": "RSA", "maxExpirationSeconds": 3599}},
+                {"podCertificate": {"signerName": "", "keyType": "ED25519", "maxExpirationSeconds": 7862401, "keyPath": "k", "certificateChainPath": "k"}},
+                {"podCertificate": {"signerName": "example.com/a/b", "keyType": "ED25519", "credentialBundlePath": "../x"}},
+                {"podCertificate": {"signerName": "example.com/A", "keyType": "ED25519", "credentialBundlePath": "x"}},
+            ]}},
+            [
+                ("projected.sources[0].podCertificate.signerName", 'Invalid value: "example": should be a domain with at least two segments separated by dots'),
+                ("projected.sources[0].podCertificate.keyType", 'Unsupported value: "RSA": supported values: "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"'),
+                ("projected.sources[0].podCertificate.maxExpirationSeconds", "Invalid value: 3599: if provided, maxExpirationSeconds must be >= 3600"),
+                ("projected.sources[0].podCertificate", "Required value: specify at least one of credentialBundlePath, keyPath, and certificateChainPath"),
+                ("projected.sources[1].podCertificate.signerName", "Required value"),
+                ("projected.sources[1].podCertificate.maxExpirationSeconds", "Invalid value: 7862401: if provided, maxExpirationSeconds must be <= 7862400"),
+                ("projected", 'Invalid value: "k": conflicting duplicate paths'),
+                ("projected.sources[2].podCertificate.signerName", "Invalid value: \"example.com/a/b\": must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+                ("projected.sources[2].podCertificate.credentialBundlePath", "Invalid value: \"../x\": must not contain '..'"),
+                ("projected.sources[3].podCertificate.signerName", f'Invalid value: "A": validating label "A": {SUBDOMAIN}'),
             ],
         ),
     ],
@@ -778,3 +803,31 @@ async def test_a_mirror_pod_has_a_node() -> None:
             'Invalid value: "x": must set spec.nodeName if mirror pod annotation is set',
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ann", ""),
+        ("HOME\\ann", ""),
+        ("corp.example.com\\ann", ""),
+        (".home\\ann", "Domain doesn't match the NetBios nor the DNS format"),
+        ("\\ann", "Domain doesn't match the NetBios nor the DNS format"),
+        ("a-name-that-is-long_\\ann", "Domain doesn't match the NetBios nor the DNS format"),
+        ("HOME\\", "User cannot be empty"),
+        ("..", "User cannot contain only periods or spaces"),
+    ],
+)
+async def test_users_on_windows(name: str, words: str) -> None:
+    found = await causes_of(spec={"securityContext": {"windowsOptions": {"runAsUserName": name}}})
+    path = "spec.securityContext.windowsOptions.runAsUserName"
+    shown = name.replace("\\", "\\\\")
+    assert found == ([(path, f'Invalid value: "{shown}": runAsUserName\'s {words}')] if words else [])
+
+
+async def test_a_certificate_of_a_pod_lasts_a_day() -> None:
+    api, _ = await make_api()
+    certificate = {"signerName": "example.com/s", "keyType": "ED25519", "credentialBundlePath": "x"}
+    made = await api.create(pod(spec=volume(projected={"sources": [{"podCertificate": certificate}]})))
+    (source,) = document(made)["spec"]["volumes"][0]["projected"]["sources"]
+    assert source == {"podCertificate": {**certificate, "maxExpirationSeconds": 86400}}

@@ -17,6 +17,7 @@ from pinnace.kube.objects.core_v1 import (
 )
 
 FILE_MODE = 0o644
+CERTIFICATE_EXPIRATION_S = 24 * 60 * 60
 TOKEN_EXPIRATION_S = 3600
 # The sources that have something to fill in; a volume without one of these, and without any other, is an emptyDir.
 _MODED = ("config_map", "secret", "downward_api", "projected")
@@ -91,4 +92,8 @@ def _default_projection(part: VolumeProjection) -> VolumeProjection:
     token = part.service_account_token
     if token is not None and token.expiration_seconds is None:
         return replace(part, service_account_token=replace(token, expiration_seconds=TOKEN_EXPIRATION_S))
+    certificate = part.pod_certificate
+    if certificate is not None and certificate.max_expiration_seconds is None:
+        long = replace(certificate, max_expiration_seconds=CERTIFICATE_EXPIRATION_S)
+        return replace(part, pod_certificate=long)
     return part

@@ -27,6 +27,9 @@ _PROFILE_BYTES = 4095
 _SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SYSCTL_RE = re.compile(_SYSCTL)
 _SYSCTL_MOST = 253
+_NETBIOS_RE = re.compile(r'[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}')
+_DOMAIN_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_DOMAIN_RE = re.compile(rf"{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*")
 _NET_SYSCTLS = ("net.",)
 _IPC_SYSCTLS = ("kernel.sem", "kernel.msg", "kernel.shm", "fs.mqueue.")
 _NOT_ON_WINDOWS = "cannot be set for a windows pod"
@@ -158,7 +161,12 @@ def _validate_windows_options(
     elif len(parts) > 2:
         problems.invalid(where, name, "runAsUserName cannot contain more than one backslash")
     else:
-        user = parts[-1]
+        domain, user = parts if len(parts) == 2 else ("", parts[0])
+        if len(domain) >= 256:
+            problems.invalid(where, name, "runAsUserName's Domain length must be under 256 characters")
+        if len(parts) == 2 and not (_NETBIOS_RE.fullmatch(domain) or _DOMAIN_RE.fullmatch(domain)):
+            words = "runAsUserName's Domain doesn't match the NetBios nor the DNS format"
+            problems.invalid(where, name, words)
         if not user:
             problems.invalid(where, name, "runAsUserName's User cannot be empty")
         elif len(user) > 104:

@@ -13,6 +13,7 @@ from pinnace.api.validation.names import check_label_name, check_subdomain
 from pinnace.api.validation.paths import validate_mode, validate_unreserved_path
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.selectors import validate_label_selector
+from pinnace.api.validation.signers import validate_certificate
 from pinnace.api.validation.volume_sources import SOURCES
 from pinnace.kube.objects.core_v1 import (
     ClusterTrustBundleProjection,
@@ -171,6 +172,8 @@ def _validate_projected(source: ProjectedVolumeSource, path: str, problems: Prob
             take(part.cluster_trust_bundle.path, part.cluster_trust_bundle.path)
         if part.pod_certificate is not None:
             count += 1
+            for where_to in validate_certificate(part.pod_certificate, f"{where}.podCertificate", problems):
+                take(where_to, where_to)
         if count > 1:
             problems.forbidden(where, "may not specify more than 1 volume type")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from pinnace.api.memo import Memo, spec_key
 from pinnace.api.unacted_pods import POD_SPEC
 from pinnace.api.unacted_row import Unacted
 from pinnace.base.errors import Bug
@@ -95,6 +96,28 @@ def find_unacted(kind: Kind[Any], obj: Any) -> Iterator[str]:
     if tree.rows:
         yield from (f"{kind.kind}: stored, but not acted on: {row.why}" for row in tree.rows)
         return
+    if all(below.attribute == "spec" for below in tree.below.values()):
+        yield from _find_in_spec(kind, obj, tree)
+        return
+    yield from _find_below(obj, tree)
+
+
+# Specs come again and again, with each change of a label or of one value beside; a walk costs what ten encodings do.
+REMEMBERED_BYTES = 16_384
+_KNOWN: Memo[tuple[str, ...]] = Memo()
+
+
+def _find_in_spec(kind: Kind[Any], obj: Any, tree: _Branch) -> tuple[str, ...]:
+    key = kind.resource.encode() + spec_key(obj.spec)
+    known = _KNOWN.get(key)
+    if known is None:
+        known = tuple(_find_below(obj, tree))
+        if len(key) <= REMEMBERED_BYTES:
+            _KNOWN.put(key, known)
+    return known
+
+
+def _find_below(obj: Any, tree: _Branch) -> Iterator[str]:
     for path, row in _walk(obj, tree, None):
         yield f"{_render(path)}: stored, but not acted on: {row.why}"
 

@@ -129,6 +129,7 @@ class NodeAgent:
         self._following.follow(kinds.POD, self._note_pod)
         self._following.follow(kinds.CONFIG_MAP, partial(self._note_source, "ConfigMap"))
         self._following.follow(kinds.SECRET, partial(self._note_source, "Secret"))
+        self._following.follow(kinds.SERVICE_ACCOUNT, partial(self._note_source, "ServiceAccount"))
         self._following.follow(kinds.IMAGE, self._note_image)
         for number in range(WORKERS):
             self._tasks.spawn(self._work(), f"worker {number}")
@@ -183,7 +184,7 @@ class NodeAgent:
             self._queue.add(uid)
 
     def _note_source(self, kind: str, change: ObjectChange[Any]) -> None:
-        """A ConfigMap or Secret changed: volumes made of it are written anew, who lacked it is tried again."""
+        """A ConfigMap, Secret or account changed: volumes made of it are written anew, who lacked it is tried again."""
         meta = change.object.metadata
         for uid, pod in tuple(self.book.pods.items()):
             if pod.metadata.namespace != meta.namespace:

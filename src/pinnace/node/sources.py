@@ -1,4 +1,4 @@
-"""Decides whom a change of a ConfigMap, a Secret or an image concerns. Pure; called by the agent for every change."""
+"""Decides whom a change of a ConfigMap, a Secret, a service account or an image concerns. Pure; called by the agent for every change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGE_REASONS = frozenset(("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOf
 
 
 def mounts_source(pod: Pod, kind: str, name: str) -> bool:
-    """Say whether a volume of the pod is made of the ConfigMap or Secret `name`."""
+    """Say whether a volume of the pod is made of the ConfigMap or Secret `name`, or holds a token of the account `name`."""
     return (kind, name) in _volume_sources(pod)
 
 
@@ -51,6 +51,8 @@ def _volume_sources(pod: Pod) -> Iterator[tuple[str, str]]:
                 yield "ConfigMap", part.config_map.name
             if part.secret is not None:
                 yield "Secret", part.secret.name
+            if part.service_account_token is not None:
+                yield "ServiceAccount", pod.spec.service_account_name
 
 
 def _environment_sources(container: Container) -> Iterator[tuple[str, str]]:

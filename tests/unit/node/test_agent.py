@@ -32,6 +32,7 @@ from pinnace.kube.objects.core_v1 import (
     PodSpec,
     Secret,
     SecretEnvSource,
+    ServiceAccount,
     SleepAction,
     Volume,
 )
@@ -649,5 +650,19 @@ def test_a_pod_whose_object_vanishes_is_ended() -> None:
         await world.clock.sleep(1)
         assert world.machine.running == {}
         assert world.machine.log[-1] == "remove"
+
+    play(story)
+
+
+def test_an_account_that_comes_late_ends_the_wait_of_its_pods_volumes() -> None:
+    async def story(world: World) -> None:
+        world.machine.broken_volumes = 'failed to fetch token: serviceaccounts "default" not found'
+        await world.run()
+        await world.clock.sleep(120)
+        assert "start app 0" not in world.machine.log
+        world.machine.broken_volumes = ""
+        await world.api.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+        await world.clock.sleep(0.1)
+        assert "start app 0" in world.machine.log
 
     play(story)

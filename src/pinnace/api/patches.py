@@ -189,6 +189,6 @@ def _check_unknown(kind: Kind[Any], document: dict[str, Any], context: Context) 
         return
     unknown = codec.find_unknown_in(kind, document)
     if unknown and context.field_validation == "Strict":
-        raise codec.strict_error(kind, unknown)
+        raise codec.strict_patch_error(unknown, msgspec.json.encode(document).decode())
     for sentence in unknown:
         context.warn(sentence)

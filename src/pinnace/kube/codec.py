@@ -21,7 +21,7 @@ from pinnace.kube.mismatch import describe, find_mismatch, handled
 from pinnace.kube.objects.custom import CustomObject
 from pinnace.kube.raw_fields import with_raw_fields
 from pinnace.kube.schema import Form, Shape
-from pinnace.kube.strict import find_unknown_fields, find_unknown_in, strict_error
+from pinnace.kube.strict import find_unknown_fields, find_unknown_in, strict_error, strict_patch_error
 
 __all__ = [
     "Header",
@@ -33,6 +33,7 @@ __all__ = [
     "find_unknown_in",
     "from_json",
     "strict_error",
+    "strict_patch_error",
     "to_json",
     "without_nulls",
 ]

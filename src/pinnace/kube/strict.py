@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from pinnace.base.errors import ApiError, Reason
+from pinnace.base.errors import ApiError, Cause, Reason
 from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import handled
 from pinnace.kube.schema import Form, Shape, StructSchema
 
+MAX_SHOWN = 10_000  # characters of a document in an error
 MAX_UNKNOWN_FIELDS = 100  # enough for a person to act on; a bound for the answer's size
 
 
@@ -50,6 +51,18 @@ def find_unknown_in(kind: Kind[Any], value: Any) -> tuple[str, ...]:
 def strict_error(kind: Kind[Any], found: tuple[str, ...]) -> ApiError:
     """Return the error for unknown and duplicate fields under fieldValidation=Strict."""
     return ApiError(Reason.BAD_REQUEST, handled(kind, f"strict decoding error: {', '.join(found)}"))
+
+
+def strict_patch_error(found: tuple[str, ...], shown: str) -> ApiError:
+    """Return the error for what a patch, or its result, says that its kind doesn't know; `shown` is the document.
+
+    Source: Kubernetes v1.37, apiserver/pkg/endpoints/handlers/patch.go, applyPatchToCurrentObject.
+    """
+    if len(shown) > MAX_SHOWN:
+        shown = f"{shown[:MAX_SHOWN]}..."
+    why = f"Invalid value: {json.dumps(shown, ensure_ascii=False)}: strict decoding error: {', '.join(found)}"
+    cause = Cause("FieldValueInvalid", why, "patch")
+    return ApiError(Reason.INVALID, f' "" is invalid: patch: {why}', causes=(cause,))
 
 
 class _Pairs(list[tuple[str, Any]]):

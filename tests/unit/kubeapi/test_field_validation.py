@@ -79,7 +79,8 @@ async def test_patches_are_looked_through(
     status, document = await kube.call(
         "PATCH", f"{PODS}/web?{query}&fieldValidation=Strict", patch, content_type=media_type
     )
-    assert status in (400, 422), document
+    assert (status, document["reason"]) == (422, "Invalid"), document
+    assert document["message"].startswith(' "" is invalid: patch: Invalid value: "')
     assert all(sentence in document["message"] for sentence in found)
     status, document = await kube.call(
         "PATCH", f"{PODS}/web?{query}&fieldValidation=Warn", patch, content_type=media_type

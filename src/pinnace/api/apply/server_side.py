@@ -159,7 +159,9 @@ def _apply(
     owned = ownable(fields)
     if last is not None and last.fields != owned:
         merged = _prune(terms, merged, managed, last)
-    managed = _take_from_others(terms, live, merged, applied.api_version, managed, me, force=applied.force)[0]
+    if len(managed) > 1:
+        version = applied.api_version
+        managed = _take_from_others(terms, live, merged, version, managed, me, force=applied.force)[0]
     same = live == merged
     if not owned:
         del managed[me]

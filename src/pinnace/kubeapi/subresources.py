@@ -14,6 +14,7 @@ from pinnace.kube import kinds
 from pinnace.kube.objects.meta_v1 import DeleteOptions
 from pinnace.kubeapi.answers import answer, answer_json
 from pinnace.kubeapi.calls import Call
+from pinnace.kubeapi.connecting import admit_connection
 from pinnace.kubeapi.deleting import check_options
 from pinnace.kubeapi.errors import build_success
 from pinnace.kubeapi.forwarding import serve_port_forward
@@ -96,9 +97,7 @@ def _admitted(serve: Serve) -> Serve:
     """Return who serves a connection into something that runs, after admission has let it through."""
 
     async def admitted(call: Call) -> web.StreamResponse:
-        call.api.admit_connect(
-            call.kind, call.namespace, call.name, call.target.subresource, context=call.context
-        )
+        admit_connection(call)
         return await serve(call)
 
     return admitted

@@ -294,6 +294,10 @@ class Sandboxes(Sessions):
         handle = self._containers.get(fact.container_id)
         if handle is not None and handle.state != "creating":
             self._keep(replace(handle, state="exited", exit=fact, pid=0))
+            sandbox = self._sandboxes.get(handle.sandbox_id)
+            if handle.spec.processes_of or (sandbox is not None and sandbox.spec.share_processes):
+                # Its first process was not the first of the namespace: what it has started is not ended by the kernel.
+                self._runtime.cgroups.kill(handle.folder)
 
     # the daemon's own life
 

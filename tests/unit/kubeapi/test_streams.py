@@ -183,3 +183,66 @@ async def test_exec_without_websocket_is_a_bad_request(kube: Kube) -> None:
     status, document = await kube.call("POST", f"{PODS}/web/exec?command=a&stdout=true")
     assert (status, document["reason"]) == (400, "BadRequest")
     assert kube.world.sessions == []
+
+
+# ---------------------------------------------------------------------------------------------------- older protocols
+
+
+@pytest.mark.parametrize("protocols", [[], ["channel.k8s.io"]])
+async def test_clients_without_a_version_get_the_end_as_text(kube: Kube, protocols: list[str]) -> None:
+    await running(kube)
+    url = f"http://kube{PODS}/web/exec?command=cat&stdin=true&stdout=true"
+    async with kube.session.ws_connect(url, protocols=protocols) as socket:
+        await socket.receive()
+        await kube.world.sessions[0].close_stdin()
+        messages = await receive_all(socket)
+    assert messages == [(1, b"cat"), (3, b"command terminated with non-zero exit code: exit status 3")]
+
+
+async def test_channels_may_be_text(kube: Kube) -> None:
+    await running(kube)
+    url = f"http://kube{PODS}/web/exec?command=echo&command=hi&stdout=true"
+    async with (
+        asyncio.timeout(5),
+        kube.session.ws_connect(url, protocols=["v4.base64.channel.k8s.io"]) as socket,
+    ):
+        texts = [message.data async for message in socket]
+    assert texts[:2] == ["1", "1ZWNobyBoaQ=="]
+    assert texts[2].startswith("3")
+
+
+async def test_output_that_nobody_asked_for_is_not_sent(kube: Kube) -> None:
+    await running(kube)
+    url = f"http://kube{PODS}/web/exec?command=echo&stderr=true"
+    async with kube.session.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
+        messages = await receive_all(socket)
+    assert [channel for channel, _ in messages] == [2, 3]
+
+
+async def test_a_policy_may_forbid_to_connect(kube: Kube) -> None:
+    await running(kube)
+    policies = "/apis/admissionregistration.k8s.io/v1"
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CONNECT"],
+        "resources": ["pods/exec", "pods/proxy"],
+    }
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "object.command[0] != 'a'", "message": "no exec here"}],
+    }
+    made, _ = await kube.call(
+        "POST", f"{policies}/validatingadmissionpolicies", {"metadata": {"name": "no-exec"}, "spec": spec}
+    )
+    bound, _ = await kube.call(
+        "POST",
+        f"{policies}/validatingadmissionpolicybindings",
+        {"metadata": {"name": "no-exec"}, "spec": {"policyName": "no-exec", "validationActions": ["Deny"]}},
+    )
+    assert (made, bound) == (201, 201)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    status, document = await kube.call("GET", f"{PODS}/web/exec?command=a&stdout=true", **upgrade)
+    assert "no exec here" in document["message"], document
+    assert status in (403, 422)
+    assert kube.world.sessions == []

@@ -89,6 +89,30 @@ spec:
 """
 
 
+GADGETS = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: gadgets, singular: gadget, kind: Gadget}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+  - name: v2
+    served: true
+    storage: false
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"""
+
+
+def gadget(version: str, spec: str) -> str:
+    return f"apiVersion: example.com/{version}\nkind: Gadget\nmetadata: {{name: g}}\nspec: {spec}\n"
+
+
 def widget(spec: str) -> str:
     return f"apiVersion: example.com/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {spec}\n"
 
@@ -300,3 +324,18 @@ async def test_custom_resources_merge_as_their_schema_says(kubectl: Kubectl) -> 
     assert 'conflict with "kubectl" with subresource "scale" using example.com/v1: .spec.size' in refused.err
     twice = await kubectl.run(*apply, stdin=widget("{parts: [{name: a}, {name: a, zone: here}]}"))
     assert '.spec.parts: duplicate entries for key [name="a",zone="here"]' in twice.err
+
+
+async def test_versions_of_a_custom_resource_know_each_others_owners(kubectl: Kubectl) -> None:
+    await kubectl("apply", "--server-side", "-f", "-", stdin=GADGETS)
+    await kubectl("wait", "--for=condition=Established", "crd/gadgets.example.com")
+    apply = ("apply", "--server-side", "-f", "-")
+    await kubectl(*apply, "--field-manager=one", stdin=gadget("v1", "{a: '1', c: {d: '1'}}"))
+    refused = await kubectl.run(*apply, "--field-manager=two", stdin=gadget("v2", "{a: '2'}"))
+    assert 'conflict with "one": .spec.a' in refused.err
+    await kubectl(*apply, "--field-manager=two", stdin=gadget("v2", "{b: '2', c: {e: '2'}}"))
+    await kubectl(*apply, "--field-manager=one", stdin=gadget("v2", "{c: {f: '1'}}"))
+    found = await read(kubectl, "gadgets.v1.example.com", "g")
+    assert found["spec"] == {"b": "2", "c": {"e": "2", "f": "1"}}
+    versions = {one["manager"]: one["apiVersion"] for one in found["metadata"]["managedFields"]}
+    assert versions == {"one": "example.com/v2", "two": "example.com/v2"}

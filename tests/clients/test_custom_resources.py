@@ -370,3 +370,46 @@ async def test_helm_installs_a_charts_definitions_before_its_objects(
     out, _ = await helm.communicate()
     assert helm.returncode == 0, out.decode()
     assert await cluster("get", "ct", "-o", "name") == "crontab.stable.example.com/weekly\n"
+
+
+async def test_the_python_clients_read_and_write_custom_objects(crontabs: Kubectl) -> None:
+    """The official client's CustomObjectsApi and lightkube's generic resources, in a thread beside the server."""
+    kubernetes = pytest.importorskip("kubernetes")
+    lightkube = pytest.importorskip("lightkube")
+    from lightkube.generic_resource import create_namespaced_resource, load_in_cluster_generic_resources
+
+    where = ("stable.example.com", "v1", "default", "crontabs")
+
+    def official() -> Any:
+        client = kubernetes.config.new_client_from_config(config_file=str(crontabs.kubeconfig))
+        objects = kubernetes.client.CustomObjectsApi(client)
+        body = {
+            "apiVersion": "stable.example.com/v1",
+            "kind": "CronTab",
+            "metadata": {"name": "hourly"},
+            "spec": {"schedule": "0 * * * *"},
+        }
+        objects.create_namespaced_custom_object(*where, body)
+        objects.patch_namespaced_custom_object(*where, "hourly", {"spec": {"replicas": 2}})
+        objects.patch_namespaced_custom_object_scale(*where, "hourly", {"spec": {"replicas": 4}})
+        objects.patch_namespaced_custom_object_status(*where, "hourly", {"status": {"replicas": 1}})
+        found = objects.list_namespaced_custom_object(*where)["items"]
+        with pytest.raises(kubernetes.client.ApiException) as caught:
+            objects.patch_namespaced_custom_object(*where, "hourly", {"spec": {"schedule": "never"}})
+        assert caught.value.status == 422
+        return {item["metadata"]["name"]: (item["spec"]["replicas"], item.get("status")) for item in found}
+
+    assert await asyncio.to_thread(official) == {"hourly": (4, {"replicas": 1}), "nightly": (1, None)}
+
+    def light() -> list[str]:
+        config = lightkube.KubeConfig.from_file(crontabs.kubeconfig)
+        client = lightkube.Client(config=config, namespace="default")
+        load_in_cluster_generic_resources(client)
+        kind = create_namespaced_resource("stable.example.com", "v1", "CronTab", "crontabs")
+        made = client.create(kind(metadata={"name": "daily"}, spec={"schedule": "0 1 * * *"}))
+        made.spec["replicas"] = 3
+        client.replace(made)
+        client.delete(kind, "hourly")
+        return sorted(f"{one.metadata.name} {one.spec['replicas']}" for one in client.list(kind))
+
+    assert await asyncio.to_thread(light) == ["daily 3", "nightly 1"]

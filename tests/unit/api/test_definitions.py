@@ -1,5 +1,6 @@
 """CustomResourceDefinitions: what is refused, which names are held, what is in force, and what a restart finds."""
 
+import asyncio
 import copy
 from typing import Any
 
@@ -210,9 +211,7 @@ async def test_an_update_must_say_which_state_it_is_about() -> None:
     await api.create(definition())
     made = await api.create(sample())
     blind = replace(made, metadata=replace(made.metadata, resource_version=""), body={"spec": {"size": 2}})
-    with pytest.raises(
-        ApiError, match=r"resourceVersion: Invalid value: 0x0: must be specified"
-    ) as caught:
+    with pytest.raises(ApiError, match=r"resourceVersion: Invalid value: 0x0: must be specified") as caught:
         await api.update(blind)
     assert caught.value.reason is Reason.INVALID
 
@@ -329,3 +328,21 @@ async def test_formats_that_nobody_knows_are_warned_of() -> None:
     await api.create(definition(versions=[version(spec=spec)]), context=context)
     assert 'unrecognized format "rgb"' in context.warnings
     assert not any("date-time" in sentence for sentence in context.warnings)
+
+
+async def test_two_that_come_at_once_do_not_both_get_a_name() -> None:
+    api, _ = await make_api()
+    await asyncio.gather(
+        *(api.create(definition(plural, "Sample")) for plural in ("others", "samples", "thirds"))
+    )
+    established = [conditions(api, plural)["Established"][0] for plural in ("others", "samples", "thirds")]
+    assert sorted(established) == ["False", "False", "True"]
+
+
+async def test_a_finalizer_without_a_domain_is_warned_of() -> None:
+    api, _ = await make_api()
+    await api.create(definition())
+    context = Context(user="me")
+    made = sample()
+    await api.create(replace(made, metadata=replace(made.metadata, finalizers=("mine",))), context=context)
+    assert any('metadata.finalizers: "mine": prefer a domain-qualified' in said for said in context.warnings)

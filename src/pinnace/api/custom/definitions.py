@@ -6,6 +6,7 @@ Invariant: the table holds exactly the kinds of the established definitions; a d
 very rows.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Definitions:
         self._forget = forget
         self._now = now
         self._entries: dict[str, _Entry] = {}
+        self._settling = asyncio.Lock()
 
     def follow(self) -> None:
         """Bring the table in step with the store."""
@@ -67,7 +69,10 @@ class Definitions:
             )
             name = crd.metadata.name
             known = self._entries.get(name)
-            entries[name] = known if known and known.said == said else _Entry(said, build_family(crd))
+            if known is not None and known.said == said:
+                entries[name] = known
+            elif (family := _build(crd)) is not None:
+                entries[name] = _Entry(said, family)
         before, self._entries = self._entries, entries
         changed = [name for name in {**before, **entries} if before.get(name) is not entries.get(name)]
         if not changed:
@@ -85,11 +90,12 @@ class Definitions:
         self._kinds.set_custom(served, [family.stored for family in families])
 
     async def settle(self) -> None:
-        """Give every definition the status that it should have, and follow."""
-        for _ in range(SETTLE_ROUNDS):
-            if not await self._settle_once():
-                break
-        self.follow()
+        """Give every definition the status that it should have, and follow. One at a time: names are given out here."""
+        async with self._settling:
+            for _ in range(SETTLE_ROUNDS):
+                if not await self._settle_once():
+                    break
+            self.follow()
 
     async def _settle_once(self) -> bool:
         """Say whether a status changed. Those that hold their names already come first."""
@@ -113,3 +119,12 @@ class Definitions:
 
     def _others(self, crd: CustomResourceDefinition) -> list[CustomResourceDefinition]:
         return [other for other in self._list() if other.metadata.uid != crd.metadata.uid]
+
+
+def _build(crd: CustomResourceDefinition) -> Family | None:
+    """Return the rows of a definition; None for one that can't be put in force, which must not keep others from it."""
+    try:
+        return build_family(crd)
+    except Exception:  # stored by another version, or by hand
+        log.exception("the definition %s can't be put in force", crd.metadata.name)
+        return None

@@ -4,6 +4,7 @@ Built when a kind is first written or read, and kept with its family. All functi
 Source: Kubernetes v1.37, apiextensions-apiserver/pkg/registry/customresource (strategy.go, status_strategy.go, etcd.go).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,6 +20,8 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.custom import ScalePaths
 from pinnace.kube.kinds import STATUS, Kind
 from pinnace.kube.objects.custom import CustomObject
+
+_STANDARD_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes"})
 
 
 def custom_strategy(kind: Kind[Any]) -> Strategy[Any]:
@@ -59,8 +62,19 @@ def _build(kind: Kind[Any]) -> Strategy[CustomObject]:
         validate_status=judge,
         generation=True,
         unconditional_update=False,
+        warn=_warn,
         scaling=_scaling(version.scale) if version.scale is not None else None,
     )
+
+
+def _warn(obj: CustomObject) -> Iterator[str]:
+    """Yield a sentence for each finalizer that others may call the same. Source: strategy.go, generateWarningsFromObj."""
+    for name in obj.metadata.finalizers:
+        if "/" not in name and name not in _STANDARD_FINALIZERS:
+            yield (
+                f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name including a path (/) to avoid '
+                "accidental conflicts with other finalizer writers"
+            )
 
 
 def _same(obj: CustomObject) -> CustomObject:

@@ -11,6 +11,7 @@ from aiohttp import web
 from pinnace.api.access.attributes import refusal
 from pinnace.api.access.users import User
 from pinnace.base.errors import ApiError
+from pinnace.kube.kinds import ENDPOINTS
 from pinnace.kubeapi.answers import answer_error
 from pinnace.kubeapi.audit import AuditLog, is_refused
 from pinnace.kubeapi.calls import Call, Means
@@ -41,6 +42,8 @@ Mount = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 METRICS_GROUP = "metrics.k8s.io"
 
+# Source: Kubernetes v1.36, core/v1, the life cycle of Endpoints.
+ENDPOINTS_WARNING = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 CLIENT_GONE = 499  # Source: nginx, ngx_http_request.h, NGX_HTTP_CLIENT_CLOSED_REQUEST
 
 # (method, names one object) → the verb and who serves it.
@@ -111,6 +114,8 @@ class Handler:
             return await self._serve_other(request, path, query_text, user)
         if target.kind.custom is not None and target.kind.custom.warning:
             warnings.append(target.kind.custom.warning)
+        elif target.kind is ENDPOINTS:
+            warnings.append(ENDPOINTS_WARNING)
         query = parse_query(query_text) if query_text else EMPTY
         call = Call(request, target, query, user, self._means, warnings)
         serve = find_server(call)

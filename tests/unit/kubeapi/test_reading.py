@@ -270,3 +270,11 @@ async def test_events_are_selected_in_the_words_of_each_version(kube: Kube) -> N
     assert (status, document["message"]) == (
         400, '"data.x" is not a known field selector: only "metadata.name", "metadata.namespace"',
     )  # fmt: skip
+
+
+async def test_endpoints_have_a_successor_and_say_so(kube: Kube) -> None:
+    await kube.get("/api/v1/namespaces/default/endpoints")
+    # Source: a server of Kubernetes v1.33 and later.
+    assert kube.headers["Warning"] == (
+        '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
+    )

@@ -1,10 +1,11 @@
 """Measures the Kubernetes API over TLS: creates, gets and merge patches of a 1.5 kB pod per second.
 
-Run: python benchmarks/api.py [SECONDS] [--profile VERB]
+Run: python benchmarks/api.py [SECONDS] [--profile VERB] [--account]
 
 The server runs in a process of its own, on a durable store in a temporary folder; this process drives it over 16 kept
 connections with client certificates, one request under way on each. The client is raw asyncio on uvloop, so that it costs
-less than what it measures. Peer: kube-apiserver 1.36 with etcd on the same class of machine (2 cores, 16 connections).
+less than what it measures. The default roles are there and refusals are audited. With `--account` the client is no
+administrator but a service account: each request carries its token, and RBAC decides on it. Peer: kube-apiserver 1.36 with etcd on the same class of machine (2 cores, 16 connections).
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ PEER = {
 }  # kube-apiserver 1.36 + etcd, measured once, see the README
 TARGET = {"create": 1900, "get": 8000, "merge-patch": 1500}
 PODS = "/api/v1/namespaces/default/pods"
+BINDING = {
+    "metadata": {"name": "benchmark", "namespace": "default"},
+    "roleRef": {"kind": "ClusterRole", "name": "edit"},
+    "subjects": [{"kind": "ServiceAccount", "name": "default"}],
+}
 
 
 def pod(name: str) -> bytes:
@@ -61,11 +67,16 @@ def pod(name: str) -> bytes:
 
 
 async def serve(folder: Path, profile: bool) -> None:
+    from pinnace.api.access.tokens import Tokens, make_key
     from pinnace.api.facade import Api
     from pinnace.base.chance import Chance
     from pinnace.base.clock import SystemClock
-    from pinnace.kube.objects.core_v1 import Namespace
+    from pinnace.controllers.access.ensure import ensure_default_access
+    from pinnace.kube import codec, kinds
+    from pinnace.kube.objects.authentication_v1 import TokenRequestSpec
+    from pinnace.kube.objects.core_v1 import Namespace, ServiceAccount
     from pinnace.kube.objects.meta_v1 import ObjectMeta
+    from pinnace.kubeapi.audit import AuditLog
     from pinnace.kubeapi.pki import ensure
     from pinnace.kubeapi.server import KubeServer
     from pinnace.kubeapi.settings import World
@@ -75,7 +86,13 @@ async def serve(folder: Path, profile: bool) -> None:
     store = SqliteStore(folder / "state.db")
     api = Api(store, clock, Chance())
     await api.create(Namespace(metadata=ObjectMeta(name="default")))
-    server = KubeServer(api, World())
+    await ensure_default_access(api)
+    await api.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
+    await api.create(codec.from_json(kinds.ROLE_BINDING, BINDING))
+    tokens = Tokens(api, make_key(), clock, Chance())
+    issued = tokens.issue("default", "default", TokenRequestSpec(expiration_seconds=3600))
+    (folder / "token").write_text(issued.token)
+    server = KubeServer(api, World(), tokens=tokens, audit=AuditLog(folder / "audit.log", clock, Chance()))
     port = await server.serve_tls("127.0.0.1", 0, ensure(folder / "pki", clock).server_context())
     print(port, flush=True)
     loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -142,10 +159,13 @@ class Server:
     pid: int
     port: int
     context: ssl.SSLContext
+    token: str = ""
 
     @classmethod
-    def of(cls, pid: int, port: int, folder: Path) -> Server:
+    def of(cls, pid: int, port: int, folder: Path, *, account: bool = False) -> Server:
         context = ssl.create_default_context(cafile=str(folder / "pki" / "ca.crt"))
+        if account:
+            return cls(pid, port, context, (folder / "token").read_text())
         context.load_cert_chain(folder / "pki" / "admin.pem")
         return cls(pid, port, context)
 
@@ -167,8 +187,12 @@ class Counter:
             self.failed += 1
 
 
-def request(method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> bytes:
+def request(
+    token: str, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+) -> bytes:
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: benchmark/1\r\n"
+    if token:
+        head += f"Authorization: Bearer {token}\r\n"
     if body:
         head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
@@ -213,7 +237,7 @@ async def drive(server: Server, seconds: float, verbs: tuple[str, ...]) -> None:
     names = itertools.count()
 
     def create() -> bytes:
-        return request("POST", PODS, pod(f"web-{next(names)}"))
+        return request(server.token, "POST", PODS, pod(f"web-{next(names)}"))
 
     turn = itertools.count()
 
@@ -221,12 +245,13 @@ async def drive(server: Server, seconds: float, verbs: tuple[str, ...]) -> None:
         return f"web-{next(turn) * 7919 % 1000}"
 
     def get() -> bytes:
-        return request("GET", f"{PODS}/{any_name()}")
+        return request(server.token, "GET", f"{PODS}/{any_name()}")
 
     def merge_patch() -> bytes:
         number = next(turn)
         body = b'{"metadata":{"annotations":{"turn":"%d"}}}' % number
-        return request("PATCH", f"{PODS}/web-{number * 7919 % 1000}", body, "application/merge-patch+json")
+        path = f"{PODS}/web-{number * 7919 % 1000}"
+        return request(server.token, "PATCH", path, body, "application/merge-patch+json")
 
     print(
         f"{'verb':<12} {'kube-apiserver':>18} {'pinnace':>14} {'target':>12} {'answer':>10} {'server CPU':>14} {'failed':>7}"
@@ -242,8 +267,8 @@ def main() -> None:
     if sys.argv[1:2] == ["serve"]:
         uvloop.run(serve(Path(sys.argv[2]), sys.argv[3:] == ["profile"]))
         return
-    arguments = [argument for argument in sys.argv[1:] if argument != "--profile"]
-    profiled = "--profile" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    profiled, account = "--profile" in sys.argv, "--account" in sys.argv
     verbs = tuple(argument for argument in arguments if argument in PEER) or tuple(PEER)
     seconds = next((float(argument) for argument in arguments if argument not in PEER), 5.0)
     with tempfile.TemporaryDirectory(prefix="pinnace-bench-") as name:
@@ -257,7 +282,7 @@ def main() -> None:
         assert process.stdout is not None
         try:
             port = int(process.stdout.readline())
-            uvloop.run(drive(Server.of(process.pid, port, Path(name)), seconds, verbs))
+            uvloop.run(drive(Server.of(process.pid, port, Path(name), account=account), seconds, verbs))
         finally:
             process.stdin.close()
             try:

@@ -84,7 +84,7 @@ def _read_container(
     if last is None and status is not None and status.last_state:
         last = _ending_of(status.last_state.terminated)
     image_id = status.image_id if status is not None else ""
-    resources = _read_resources(pod, name, status)
+    resources = read_resources(pod, name, status)
     if handle is None:
         return _read_lost(name, status, restarts, last, now)
     attempt = _attempt(handle)
@@ -121,9 +121,7 @@ def _read_container(
     return ContainerFacts(name, attempt=attempt, restarts=restarts, last=last, crashes=restarts)
 
 
-def _read_resources(
-    pod: Pod | None, name: str, status: ContainerStatus | None
-) -> ResourceRequirements | None:
+def read_resources(pod: Pod | None, name: str, status: ContainerStatus | None) -> ResourceRequirements | None:
     """Return what a container was given: its status says it; where it says nothing, it is what the pod asks for."""
     if status is not None and status.resources is not None:
         return status.resources

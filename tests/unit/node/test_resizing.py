@@ -12,12 +12,14 @@ from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import (
     Container,
     ContainerResizePolicy,
+    ContainerStatus,
     Node,
     NodeStatus,
     Pod,
     ResourceRequirements,
 )
 from pinnace.kube.objects.meta_v1 import ObjectMeta
+from pinnace.node.adoption import read_resources
 from pinnace.node.facts import Problem, Refusal
 from pinnace.node.lifecycle import ResizeContainer, StopContainer, plan_pod
 from pinnace.node.resizing import changed_resources, find_changes, judge, needs_restart
@@ -175,6 +177,14 @@ def test_the_scheduler_counts_the_larger_of_what_is_and_what_is_asked_for() -> N
     assert counted("Deferred", "100m", "200m") == 200
     assert counted("Deferred", "300m", "200m") == 300
     assert counted("Infeasible", "100m", "900") == 100
+
+
+def test_after_a_restart_the_status_says_what_a_container_was_given() -> None:
+    wanting = pod(sized("200m"))
+    shown = ContainerStatus(name="app", resources=asks("100m"))
+    assert read_resources(wanting, "app", shown) == asks("100m")  # so that the next turn gives it the rest
+    assert read_resources(wanting, "app", None) == asks("200m")
+    assert read_resources(None, "app", None) is None
 
 
 # --- done --------------------------------------------------------------------------------------------------------------------

@@ -49,12 +49,17 @@ def applied_pod(name: str, turn: int) -> dict[str, object]:
 
 
 def annotation(name: str, turn: int) -> dict[str, object]:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": {"other": str(turn)}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": {"other": str(turn)}},
+    }
 
 
 def apply(path: str, name: str, document: dict[str, object], manager: str) -> bytes:
     query = f"fieldManager={manager}&force=false&fieldValidation=Strict"
-    return request("PATCH", f"{path}/{name}?{query}", json.dumps(document, separators=(",", ":")).encode(), APPLY)
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return request("", "PATCH", f"{path}/{name}?{query}", body, APPLY)
 
 
 def rows() -> list[tuple[str, Callable[[], bytes]]]:

@@ -147,6 +147,11 @@ def _is_gone(request: web.BaseRequest) -> bool:
 def find_server(call: Call) -> Serve:
     """Return who serves the call. Raises: ApiError MethodNotAllowed, NotFound."""
     target, method = call.target, call.request.method
+    if target.watch:  # who may watch may do nothing else under such a path
+        if target.subresource:
+            raise not_found()
+        if method not in ("GET", "HEAD"):
+            raise method_not_allowed()
     if target.kind.group == METRICS_GROUP:
         return serve_metrics
     if target.subresource:

@@ -34,7 +34,7 @@ def parse_target(path: str, kinds: KindTable = BUILT_IN) -> Target | None:
     parts = path.split("/")
     if parts[1] == "api":
         group, version, rest = "", parts[2] if len(parts) > 2 else "", parts[3:]
-    elif parts[1] == "apis" and len(parts) > 3:
+    elif parts[1] == "apis" and len(parts) > 3 and parts[2]:
         group, version, rest = parts[2], parts[3], parts[4:]
     else:
         return None

@@ -49,9 +49,7 @@ def _read_path(method: str, path: str) -> Attributes:
         return other
     version, parts = parts[0], [unquote(part) for part in parts[1:]]
     verb = _VERBS.get(method, "")
-    if parts[0] in _SPECIAL:
-        if len(parts) < 2:
-            return other
+    if parts[0] in _SPECIAL and len(parts) > 1:  # alone it is a kind's name, as for `paths.py`
         verb, parts = parts[0], parts[1:]
     namespace = ""
     if parts[0] == "namespaces" and len(parts) > 1:

@@ -551,3 +551,23 @@ async def test_a_program_of_any_name_may_write(kube: Kube) -> None:
     answer = await reader.read()
     writer.close()
     assert int(answer.split()[1]) == 201, answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/v1/watch/namespaces/default/serviceaccounts/bot/token", 404),
+        ("POST", "/api/v1/watch/namespaces/default/pods/web/exec", 404),
+        ("GET", "/api/v1/watch/namespaces/default/pods/web/exec?command=ls", 404),
+        ("PUT", "/apis/apps/v1/watch/namespaces/default/deployments/web/scale", 404),
+        ("PATCH", "/api/v1/watch/namespaces/default/pods/web/status", 404),
+        ("POST", "/api/v1/watch/namespaces/default/bindings", 405),
+        ("DELETE", "/api/v1/watch/namespaces/default/pods/web", 405),
+        ("PUT", "/api/v1/watch/namespaces/default/pods/web", 405),
+    ],
+)
+async def test_the_old_paths_of_watches_are_for_watching_only(
+    server: Server, method: str, path: str, status: int
+) -> None:
+    await server.grant({"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]})
+    assert (await server.as_bot(method, path, {}))[0] == status

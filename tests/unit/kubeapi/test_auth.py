@@ -46,6 +46,8 @@ def test_a_certificate_names_user_and_groups() -> None:
             Attributes("list", "", "v1", "pods", "", "a", "b"),
         ),
         ("DELETE", "/api/v1/nodes", "", Attributes("deletecollection", "", "v1", "nodes")),
+        ("GET", "/apis/example.com/v2/proxy", "", Attributes("list", "example.com", "v2", "proxy")),
+        ("GET", "/apis/example.com/v2/watch/", "", Attributes("list", "example.com", "v2", "watch")),
         ("HEAD", "/api/v1/nodes/n", "", Attributes("get", "", "v1", "nodes", "", "", "n")),
         (
             "POST",
@@ -189,5 +191,5 @@ def test_acting_as_a_service_account_brings_its_groups() -> None:
 
 def test_a_group_without_a_user_is_a_bad_request() -> None:
     assert not impersonates([(b"Accept", b"*/*"), (b"If-None-Match", b"x")])
-    with pytest.raises(ApiError, match="requested .* without impersonating a user"):
+    with pytest.raises(ApiError, match=r"requested .* without impersonating a user"):
         read_wish([("Impersonate-Group", "g")])

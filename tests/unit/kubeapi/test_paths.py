@@ -40,6 +40,7 @@ def test_path_names_its_target(path: str, target: Target) -> None:
         "/apis",
         "/apis/apps/v1",
         "/apis/apps/v1/pods",
+        "/apis//v1/pods",
         "/api/v1/pods/web",
         "/api/v1/namespaces/default/nodes/here",
         "/api/v1/namespaces/default/unknown",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pinnace.api.world import NodeAnswer, NodeRequest
 from pinnace.base.errors import ApiError, Reason
+from pinnace.kube.objects.core_v1 import Pod, PodStatus
 from pinnace.kubeapi.proxying.http1 import (
     ChunkReader,
     Head,
@@ -25,7 +26,7 @@ from pinnace.kubeapi.proxying.http1 import (
     render_chunk,
     render_request,
 )
-from pinnace.kubeapi.proxying.locations import Location, Wish, parse_wish
+from pinnace.kubeapi.proxying.locations import Location, Wish, locate_pod, parse_wish
 from pinnace.kubeapi.proxying.rewriting import LinkRewriter, compute_request_headers, rewrite_address
 from pinnace.kubeapi.proxying.serving import split_path
 from tests.unit.kubeapi.conftest import PODS, Kube
@@ -121,6 +122,23 @@ def test_what_belongs_to_one_hop_and_who_asks_is_not_passed_on() -> None:
         ("X-Forwarded-For", "1.2.3.4, 127.0.0.1"),
     )
     assert drop_hop_by_hop((("TE", "x"), ("A", "b"))) == (("A", "b"),)
+    framed = (("Connection", "content-length"), ("Content-Length", "5"))
+    assert drop_hop_by_hop(framed) == framed[1:]
+
+
+def test_a_token_among_the_protocols_of_a_websocket_stays_here() -> None:
+    # Source: Kubernetes v1.36, apiserver/pkg/authentication/request/websocket/protocol.go
+    given_headers = (("Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io.c2VjcmV0, chat"),)
+    passed = compute_request_headers(given_headers, HERE, uri="/p/x", client="")
+    assert ("Sec-WebSocket-Protocol", "chat") in passed
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe", "x"]
+)
+def test_what_is_of_this_machine_alone_is_not_reached_through_a_pod(address: str) -> None:
+    with pytest.raises(ApiError, match="address not allowed"):
+        locate_pod(Pod(status=PodStatus(pod_ip=address)), Wish("web", "80"))
 
 
 @pytest.mark.parametrize(

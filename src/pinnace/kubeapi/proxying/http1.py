@@ -28,6 +28,9 @@ _HOP_BY_HOP = frozenset(
     }
 )
 
+# What says where a body ends is never taken off it by a sender's word: what follows would look like another request.
+_FRAMING = frozenset({"content-length", "host"})
+
 
 class HttpError(ValueError):
     """The answer is no HTTP/1."""
@@ -55,7 +58,7 @@ def drop_hop_by_hop(headers: Iterable[tuple[str, str]]) -> Headers:
         for key, value in given
         if key.lower() == "connection"
         for word in value.split(",")
-    }
+    } - _FRAMING
     return tuple((key, value) for key, value in given if key.lower() not in _HOP_BY_HOP | named)
 
 

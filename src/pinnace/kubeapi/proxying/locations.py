@@ -142,4 +142,5 @@ def _is_proxyable(address: str) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
+    found = getattr(found, "ipv4_mapped", None) or found  # ::ffff:127.0.0.1 is this machine, too
     return not (found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified)

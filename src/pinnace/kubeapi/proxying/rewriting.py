@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
+from pinnace.kubeapi.auth import BEARER_PROTOCOL
 from pinnace.kubeapi.proxying.http1 import Headers, drop_hop_by_hop
 from pinnace.kubeapi.proxying.locations import Location
 
 _KEPT_BACK = ("authorization", "host", "x-forwarded-uri")
 _CORS = "access-control-"
+_PROTOCOLS = "sec-websocket-protocol"
 
 
 def compute_request_headers(
@@ -20,7 +22,7 @@ def compute_request_headers(
 ) -> Headers:
     """Return what the pod is told. `uri` is the path under which the client reaches it here, `client` the client's address."""
     kept = [
-        (name, value)
+        (name, _without_token(value) if name.lower() == _PROTOCOLS else value)
         for name, value in drop_hop_by_hop(headers)
         if name.lower() not in _KEPT_BACK and not name.lower().startswith("impersonate-")
     ]
@@ -30,6 +32,12 @@ def compute_request_headers(
     kept = [(name, value) for name, value in kept if name.lower() != "x-forwarded-for"]
     added = (("X-Forwarded-For", ", ".join(chain)),) if chain else ()
     return (("Host", location.authority), *kept, ("X-Forwarded-Uri", uri), *added)
+
+
+def _without_token(protocols: str) -> str:
+    """Return a WebSocket's protocols but for the one that holds who asks."""
+    given = (one.strip() for one in protocols.split(","))
+    return ", ".join(one for one in given if not one.startswith(BEARER_PROTOCOL))
 
 
 def compute_answer_headers(headers: Iterable[tuple[str, str]], location: Location, prefix: str) -> Headers:

@@ -188,7 +188,7 @@ class Counter:
 
 
 def request(
-    token: str, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+    method: str, path: str, body: bytes = b"", content_type: str = "application/json", *, token: str = ""
 ) -> bytes:
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: benchmark/1\r\n"
     if token:
@@ -237,7 +237,7 @@ async def drive(server: Server, seconds: float, verbs: tuple[str, ...]) -> None:
     names = itertools.count()
 
     def create() -> bytes:
-        return request(server.token, "POST", PODS, pod(f"web-{next(names)}"))
+        return request("POST", PODS, pod(f"web-{next(names)}"), token=server.token)
 
     turn = itertools.count()
 
@@ -245,13 +245,13 @@ async def drive(server: Server, seconds: float, verbs: tuple[str, ...]) -> None:
         return f"web-{next(turn) * 7919 % 1000}"
 
     def get() -> bytes:
-        return request(server.token, "GET", f"{PODS}/{any_name()}")
+        return request("GET", f"{PODS}/{any_name()}", token=server.token)
 
     def merge_patch() -> bytes:
         number = next(turn)
         body = b'{"metadata":{"annotations":{"turn":"%d"}}}' % number
         path = f"{PODS}/web-{number * 7919 % 1000}"
-        return request(server.token, "PATCH", path, body, "application/merge-patch+json")
+        return request("PATCH", path, body, "application/merge-patch+json", token=server.token)
 
     print(
         f"{'verb':<12} {'kube-apiserver':>18} {'pinnace':>14} {'target':>12} {'answer':>10} {'server CPU':>14} {'failed':>7}"

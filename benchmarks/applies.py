@@ -59,7 +59,7 @@ def annotation(name: str, turn: int) -> dict[str, object]:
 def apply(path: str, name: str, document: dict[str, object], manager: str) -> bytes:
     query = f"fieldManager={manager}&force=false&fieldValidation=Strict"
     body = json.dumps(document, separators=(",", ":")).encode()
-    return request("", "PATCH", f"{path}/{name}?{query}", body, APPLY)
+    return request("PATCH", f"{path}/{name}?{query}", body, APPLY)
 
 
 def rows() -> list[tuple[str, Callable[[], bytes]]]:

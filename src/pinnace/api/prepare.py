@@ -263,6 +263,8 @@ def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:
     validate_metadata_update(meta, old_meta, problems, custom=row.kind.custom is not None)
     row.validate_annotations(new, old, problems)
     if with_meta_of(new, old_meta) == old:  # only metadata changed, if anything
+        if row.counts_annotations and meta.annotations != old_meta.annotations:
+            return with_meta(new, generation=(old_meta.generation or 0) + 1)
         return new
     if row.generation:
         new = with_meta(new, generation=(old_meta.generation or 0) + 1)

@@ -97,7 +97,7 @@ class Strategy(Generic[T]):
     alone too, which the others are spared. `orphans` says that a deletion without a wish leaves the dependents, and
     `orphan_warning` what its caller is told. `grace` says how many seconds a deletion waits, given the wish; None means
     that the kind knows no grace. `may_go` says whether an object that is being deleted, and has no finalizers, can be
-    removed.
+    removed. `counts_annotations` says that a change of annotations is one of the generation, too.
     """
 
     kind: Kind[T]
@@ -114,6 +114,7 @@ class Strategy(Generic[T]):
     validate_status: Callable[[T, T, Problems], None] = _nothing_changed
     index: Callable[[T], Mapping[str, str]] = _no_fields
     generation: bool = False
+    counts_annotations: bool = False
     create_on_update: bool = False
     unconditional_update: bool = True
     orphans: bool = False

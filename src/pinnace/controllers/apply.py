@@ -28,8 +28,8 @@ async def apply_step(api: Api, step: Step, component: str) -> Any:
     match step:
         case Create(obj):
             return await api.create(obj)
-        case Change(before, after):
-            return await apply_change(api, before, after)
+        case Change(before, after, _, subresource):
+            return await apply_change(api, before, after, subresource)
         case SetStatus(obj, status):
             return await apply_status(api, obj, status)
         case Delete(obj, _, propagation, grace_s):
@@ -38,7 +38,7 @@ async def apply_step(api: Api, step: Step, component: str) -> Any:
             return await api.record_event(regarding, type_, reason, message, component=component)
 
 
-async def apply_change(api: Api, before: Any, after: Any) -> Any:
+async def apply_change(api: Api, before: Any, after: Any, subresource: str = "") -> Any:
     """Replace labels, annotations, owners, finalizers and everything beside metadata and status."""
     meta = before.metadata
 
@@ -59,7 +59,8 @@ async def apply_change(api: Api, before: Any, after: Any) -> Any:
         return msgspec.structs.replace(after, **kept)
 
     try:
-        return await api.change(api.kinds.kind_of(before), meta.namespace, meta.name, turn)
+        kind = api.kinds.kind_of(before)
+        return await api.change(kind, meta.namespace, meta.name, turn, subresource=subresource)
     except ApiError as error:
         raise _gone_is_stale(error, before) from error
 

@@ -20,11 +20,15 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Turn `before` into `after`, status aside, if `before` is still what is there. `why` completes "change X: ..."."""
+    """Turn `before` into `after`, status aside, if `before` is still what is there. `why` completes "change X: ...".
+
+    With `subresource` "status", what may be changed of an object beside its status, as a Deployment's annotations.
+    """
 
     before: Any
     after: Any
     why: str
+    subresource: str = ""
 
     def describe(self) -> str:
         return f"change {name_of(self.before)}: {self.why}"

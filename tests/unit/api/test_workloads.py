@@ -284,3 +284,18 @@ async def test_a_replica_set_counts_no_more_ready_pods_than_pods() -> None:
         ApiError, match=r"status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas"
     ):
         await api.update_status(wrong)
+
+
+async def test_annotations_of_a_deployment_count_as_a_generation_but_not_in_its_status() -> None:
+    api, _ = await make_api()
+    made = await api.create(deployment())
+    noted = replace(made, metadata=replace(made.metadata, annotations={"a": "b"}, resource_version=""))
+    assert (await api.update(noted)).metadata.generation == 2
+    labelled = replace(noted, metadata=replace(noted.metadata, labels={"a": "b"}))
+    assert (await api.update(labelled)).metadata.generation == 2
+    revised = replace(labelled, metadata=replace(labelled.metadata, annotations={"r": "1"}, labels={}))
+    after = (await api.update_status(revised)).metadata
+    assert (after.generation, after.annotations, after.labels) == (2, {"r": "1"}, {"a": "b"})
+    wrong = replace(revised, metadata=replace(revised.metadata, annotations={"-": "1"}))
+    with pytest.raises(ApiError, match=r"metadata.annotations: Invalid value"):
+        await api.update_status(wrong)

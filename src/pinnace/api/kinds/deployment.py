@@ -18,6 +18,7 @@ from pinnace.api.kinds.replicas import (
     validate_template,
 )
 from pinnace.api.strategy import Scaling, Strategy
+from pinnace.api.validation.metadata import validate_metadata_update
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.warnings import find_template_warnings
 from pinnace.kube.kinds import DEPLOYMENT
@@ -76,7 +77,11 @@ def _prepare_update(new: Deployment, old: Deployment) -> Deployment:
 
 
 def _prepare_status(new: Deployment, old: Deployment) -> Deployment:
-    return replace(old, status=new.status)
+    """A status write keeps its annotations: so the controller notes revisions without counting a generation."""
+    if new.metadata.annotations == old.metadata.annotations:
+        return replace(old, status=new.status)
+    metadata = replace(old.metadata, annotations=new.metadata.annotations)
+    return replace(old, status=new.status, metadata=metadata)
 
 
 def _validate(deployment: Deployment, problems: Problems) -> None:
@@ -140,6 +145,7 @@ _WITHIN = (
 
 
 def _validate_status(new: Deployment, old: Deployment, problems: Problems) -> None:
+    validate_metadata_update(new.metadata, old.metadata, problems)
     validate_counts(new.status, _COUNTS, problems)
     validate_most(new.status, _WITHIN, problems)
     validate_available(new.status, problems)
@@ -170,6 +176,7 @@ STRATEGY = Strategy(
     validate_update=_validate_update,
     validate_status=_validate_status,
     generation=True,
+    counts_annotations=True,
     warn=_warn,
     scaling=Scaling(read=_read_scale, write=_write_scale),
 )

@@ -144,7 +144,7 @@ class _Draft:
         after = msgspec.structs.replace(
             before, metadata=msgspec.structs.replace(before.metadata, annotations=annotations)
         )
-        self.steps.append(Change(before, after, f"revision {revision}"))
+        self.steps.append(Change(before, after, f"revision {revision}", "status"))
         self.deployment = after
 
     def _ensure_current(self, taken: Mapping[str, ReplicaSet]) -> bool:

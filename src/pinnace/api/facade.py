@@ -449,7 +449,7 @@ class Api:
 
         key = key_of(kind, namespace, name)
         changed = await self._writer.change(
-            kind, key, applied, Part.MAIN, context, checked=True, author=author
+            kind, key, applied, Part.SCALE, context, checked=True, author=author
         )
         return read_scale(kind, changed)
 
@@ -463,7 +463,7 @@ class Api:
         key = key_of(kind, namespace, name)
         author = Author(kind, "scale")
         changed = await self._writer.change(
-            kind, key, scaled, Part.MAIN, context, checked=True, author=author
+            kind, key, scaled, Part.SCALE, context, checked=True, author=author
         )
         return read_scale(kind, changed)
 

@@ -18,6 +18,7 @@ from pinnace.api.apply.tracking import Author, note_creator
 from pinnace.api.context import Context
 from pinnace.api.errors import bad_request, conflict
 from pinnace.api.kinds.namespace import prepare_finalize
+from pinnace.api.scale import read_scale, write_scale
 from pinnace.api.strategy import Strategy, meta_of, with_meta
 from pinnace.api.validation.metadata import validate_metadata, validate_metadata_update
 from pinnace.api.validation.problems import Problems
@@ -47,6 +48,9 @@ class Part(Enum):
     FINALIZE = "finalize"
     EPHEMERAL_CONTAINERS = "ephemeralcontainers"
     RESIZE = "resize"
+    SCALE = (
+        "scale"  # a whole object is written, of which only the replicas have changed; admission sees a Scale
+    )
 
 
 def part_of(subresource: str) -> Part:
@@ -228,25 +232,33 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
     steps = CHAIN.find_steps(row.kind.resource, Operation.UPDATE, part.value)
     attempt = None
     if steps is not None:
-        attempt = _attempt(row, Operation.UPDATE, new, old, part, context, world)
-        new = mutate(steps, attempt)
+        seen = _seen(row, new, part)
+        attempt = _attempt(row, Operation.UPDATE, seen, _seen(row, old, part), part, context, world)
+        mutated = mutate(steps, attempt)
+        if mutated is not seen:
+            new = write_scale(row.kind, new, mutated) if part is Part.SCALE else mutated
     if part is Part.STATUS:
         new = row.prepare_status(with_meta_of(new, _kept_metadata(meta_of(new), old_meta)), old)
         row.validate_status(new, old, problems)
     elif part is Part.FINALIZE:
         prepared: Any = prepare_finalize(new, old)  # type: ignore[arg-type]  # only Namespaces have it
         new = prepared
-    elif part is Part.MAIN:
+    elif part is Part.MAIN or part is Part.SCALE:
         new = _prepare_main(row, new, old, problems)
     else:
         new = _prepare_subpart(row, new, old, part, problems)
     if problems:
         raise problems.to_error(row.kind.kind, row.kind.group, old_meta.name)
     if steps is not None and attempt is not None:
-        _admit(steps, attempt, new)
-    if part is Part.MAIN:
+        _admit(steps, attempt, _seen(row, new, part))
+    if part is Part.MAIN or part is Part.SCALE:
         _warn(row, new, context, old)
     return new
+
+
+def _seen(row: Strategy[Any], obj: Any, part: Part) -> Any:
+    """Return what admission sees of an object when this part of it is written."""
+    return read_scale(row.kind, obj) if part is Part.SCALE else obj
 
 
 def _warn(row: Strategy[T], obj: T, context: Context, old: T | None = None) -> None:

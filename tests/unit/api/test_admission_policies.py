@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
+from pinnace.api.patches import Patch
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import ConfigMap
@@ -214,6 +215,51 @@ async def test_deletions_and_subresources_are_looked_at_when_named() -> None:
     await api.delete(kinds.CONFIG_MAP, "default", "b")
     with pytest.raises(ApiError, match="denied request"):
         await api.delete(kinds.CONFIG_MAP, "default", "a")
+
+
+async def test_scaling_is_an_attempt_on_a_scale() -> None:
+    rules = [{**RULES[0], "operations": ["UPDATE"], "resources": ["deployments/scale"]}]
+    expression = (
+        "object.kind == 'Scale' && request.kind.kind == 'Scale' && request.kind.group == 'autoscaling' &&"
+        " request.resource.resource == 'deployments' && request.subResource == 'scale' &&"
+        " object.spec.replicas <= oldObject.spec.replicas"
+    )
+    api = await make(policy(rules=rules, validations=[{"expression": expression}]), binding(), deployment(3))
+    context = Context(user="me")
+    main = api.get(kinds.DEPLOYMENT, "default", "web")
+    await api.update(
+        replace(main, spec=replace(main.spec, replicas=5)), context=context
+    )  # not through the scale
+    scale = api.get_scale(kinds.DEPLOYMENT, "default", "web")
+    with pytest.raises(ApiError, match=r'deployments.apps "web" is forbidden: .* denied request'):
+        more = replace(scale, spec=replace(scale.spec, replicas=6))
+        await api.update_scale(kinds.DEPLOYMENT, more, context=context)
+    less = await api.update_scale(
+        kinds.DEPLOYMENT, replace(scale, spec=replace(scale.spec, replicas=2)), context=context
+    )
+    assert less.spec.replicas == 2
+    with pytest.raises(ApiError, match="denied request"):
+        applied = Patch(
+            "application/apply-patch+yaml",
+            b'{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"web"},"spec":{"replicas":9}}',
+            force=True,
+        )
+        await api.patch_scale(
+            kinds.DEPLOYMENT, "default", "web", applied, context=Context(user="me", field_manager="m")
+        )
+    # Rules that name the object alone don't see its scale.
+    api = await make(
+        policy(validations=[{"expression": "object.spec.replicas <= 3"}]), binding(), deployment(3)
+    )
+    await api.update_scale(
+        kinds.DEPLOYMENT,
+        replace(
+            scale,
+            metadata=replace(scale.metadata, uid="", resource_version=""),
+            spec=replace(scale.spec, replicas=9),
+        ),
+        context=context,
+    )
 
 
 @pytest.mark.parametrize(

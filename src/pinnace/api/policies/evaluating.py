@@ -18,6 +18,7 @@ from pinnace.api.custom.judging import whole_document_of
 from pinnace.api.policies.compiling import Check, Compiled, policy_environment
 from pinnace.api.policies.matching import namespace_of
 from pinnace.kube import codec
+from pinnace.kube.kinds import SCALE
 from pinnace.kube.objects.custom import CustomObject
 
 MAX_MESSAGE = 5120  # bytes. Source: apiserver/pkg/cel/limits
@@ -64,7 +65,8 @@ def _shown(obj: Any) -> Any:
 def _request_of(attempt: Attempt) -> dict[str, Any]:
     """Source: admission/v1, AdmissionRequest."""
     kind, context = attempt.kind, attempt.context
-    gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    shown = SCALE if attempt.subresource == "scale" else kind
+    gvk = {"group": shown.group, "version": shown.version, "kind": shown.kind}
     gvr = {"group": kind.group, "version": kind.version, "resource": kind.plural}
     user = {
         "username": context.user,

@@ -1,8 +1,8 @@
 """The table of served kinds: one row each, and lookups by every name that a client may use.
 
 Everybody who needs to know what a kind is called, where it is stored or which subresources it has asks here; discovery,
-OpenAPI, the write path and our CLI derive from these rows. A new kind is one row. Loads no object module until a row's
-`type` is asked for, so that the CLI can use the table cheaply.
+OpenAPI, the write path and our CLI derive from these rows. A new kind is one row. What an instance serves beside them is
+in `kind_table`. Loads no object module until a row's `type` is asked for, so that the CLI can use the table cheaply.
 
 Invariant: one (group, version, plural) and one (group, version, kind) is one row; versions of one stored resource share
 `resource`, and the first row of them is the stored one.
@@ -152,486 +152,234 @@ class Kind(Generic[T]):
         return f"Kind({self.api_version} {self.kind})"
 
 
-POD: Kind[core_v1.Pod] = Kind(
-    "",
-    "v1",
-    "Pod",
-    "pods",
-    "core_v1.Pod",
-    short_names=("po",),
-    categories=("all",),
-    subresources=POD_SUBRESOURCES,
-)
-SERVICE: Kind[core_v1.Service] = Kind(
-    "",
-    "v1",
-    "Service",
-    "services",
-    "core_v1.Service",
-    short_names=("svc",),
-    categories=("all",),
-    subresources=(Subresource("proxy", _PROXY_VERBS, "ServiceProxyOptions"), STATUS),
-)
-NAMESPACE: Kind[core_v1.Namespace] = Kind(
-    "",
-    "v1",
+@dataclass(frozen=True, slots=True)
+class GroupVersion:
+    """One version of an API group; `module` is where its structs are, below pinnace.kube.objects."""
+
+    group: str
+    version: str
+    module: str
+
+    def row(
+        self,
+        kind: str,
+        *short_names: str,
+        plural: str = "",
+        namespaced: bool = True,
+        categories: tuple[str, ...] = (),
+        subresources: tuple[Subresource, ...] = (),
+        verbs: tuple[str, ...] = VERBS,
+        storage: str = "",
+    ) -> Kind[Any]:
+        """Return the row of a kind whose struct has its name; `plural` is told where it isn't the regular one."""
+        return Kind(
+            self.group,
+            self.version,
+            kind,
+            plural or regular_plural(kind),
+            f"{self.module}.{kind}",
+            namespaced,
+            short_names,
+            categories,
+            subresources,
+            verbs,
+            storage,
+        )
+
+
+def regular_plural(kind: str) -> str:
+    """Return the plural that a kind has unless it says otherwise.
+
+    Source: Kubernetes v1.37, apimachinery/pkg/api/meta/restmapper.go, UnsafeGuessKindToResource.
+    Example: Pod pods, Ingress ingresses, NetworkPolicy networkpolicies, Endpoints endpoints.
+    """
+    word = kind.lower()
+    if word.endswith("endpoints"):
+        return word
+    if word.endswith("s"):
+        return f"{word}es"
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+
+
+# The table. Its order is the one of discovery, and of what a name finds; where several versions store one resource, the
+# stored (and preferred) one comes first.
+_IN_ALL = ("all",)
+_IN_EXTENSIONS = ("api-extensions",)
+_SCALED = (SCALE_SUBRESOURCE, STATUS)
+_CREATE = ("create",)
+
+_CORE = GroupVersion("", "v1", "core_v1")
+BINDING: Kind[core_v1.Binding] = _CORE.row("Binding", verbs=_CREATE)
+CONFIG_MAP: Kind[core_v1.ConfigMap] = _CORE.row("ConfigMap", "cm")
+ENDPOINTS: Kind[core_v1.Endpoints] = _CORE.row("Endpoints", "ep")
+EVENT: Kind[core_v1.Event] = _CORE.row("Event", "ev")
+NAMESPACE: Kind[core_v1.Namespace] = _CORE.row(
     "Namespace",
-    "namespaces",
-    "core_v1.Namespace",
+    "ns",
     namespaced=False,
-    short_names=("ns",),
     subresources=(Subresource("finalize", ("update",)), STATUS),
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )
-NODE: Kind[core_v1.Node] = Kind(
-    "",
-    "v1",
+NODE: Kind[core_v1.Node] = _CORE.row(
     "Node",
-    "nodes",
-    "core_v1.Node",
+    "no",
     namespaced=False,
-    short_names=("no",),
     subresources=(Subresource("proxy", _PROXY_VERBS, "NodeProxyOptions"), STATUS),
 )
-ENDPOINTS: Kind[core_v1.Endpoints] = Kind(
-    "", "v1", "Endpoints", "endpoints", "core_v1.Endpoints", short_names=("ep",)
-)
-CONFIG_MAP: Kind[core_v1.ConfigMap] = Kind(
-    "", "v1", "ConfigMap", "configmaps", "core_v1.ConfigMap", short_names=("cm",)
-)
-SECRET: Kind[core_v1.Secret] = Kind("", "v1", "Secret", "secrets", "core_v1.Secret")
-SERVICE_ACCOUNT: Kind[core_v1.ServiceAccount] = Kind(
-    "",
-    "v1",
+POD: Kind[core_v1.Pod] = _CORE.row("Pod", "po", categories=_IN_ALL, subresources=POD_SUBRESOURCES)
+SECRET: Kind[core_v1.Secret] = _CORE.row("Secret")
+SERVICE_ACCOUNT: Kind[core_v1.ServiceAccount] = _CORE.row(
     "ServiceAccount",
-    "serviceaccounts",
-    "core_v1.ServiceAccount",
-    short_names=("sa",),
-    subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
+    "sa",
+    subresources=(Subresource("token", _CREATE, "TokenRequest", "authentication.k8s.io", "v1"),),
 )
-EVENT: Kind[core_v1.Event] = Kind("", "v1", "Event", "events", "core_v1.Event", short_names=("ev",))
-BINDING: Kind[core_v1.Binding] = Kind("", "v1", "Binding", "bindings", "core_v1.Binding", verbs=("create",))
-DEPLOYMENT: Kind[apps_v1.Deployment] = Kind(
-    "apps",
-    "v1",
-    "Deployment",
-    "deployments",
-    "apps_v1.Deployment",
-    short_names=("deploy",),
-    categories=("all",),
-    subresources=(SCALE_SUBRESOURCE, STATUS),
+SERVICE: Kind[core_v1.Service] = _CORE.row(
+    "Service",
+    "svc",
+    categories=_IN_ALL,
+    subresources=(Subresource("proxy", _PROXY_VERBS, "ServiceProxyOptions"), STATUS),
 )
-REPLICA_SET: Kind[apps_v1.ReplicaSet] = Kind(
-    "apps",
-    "v1",
-    "ReplicaSet",
-    "replicasets",
-    "apps_v1.ReplicaSet",
-    short_names=("rs",),
-    categories=("all",),
-    subresources=(SCALE_SUBRESOURCE, STATUS),
+REPLICATION_CONTROLLER: Kind[core_v1.ReplicationController] = _CORE.row(
+    "ReplicationController", "rc", categories=_IN_ALL, subresources=_SCALED
 )
-HORIZONTAL_POD_AUTOSCALER: Kind[autoscaling_v2.HorizontalPodAutoscaler] = Kind(
-    "autoscaling",
-    "v2",
-    "HorizontalPodAutoscaler",
-    "horizontalpodautoscalers",
-    "autoscaling_v2.HorizontalPodAutoscaler",
-    short_names=("hpa",),
-    categories=("all",),
-    subresources=(STATUS,),
+POD_TEMPLATE: Kind[core_v1.PodTemplate] = _CORE.row("PodTemplate")
+LIMIT_RANGE: Kind[core_v1.LimitRange] = _CORE.row("LimitRange", "limits")
+RESOURCE_QUOTA: Kind[core_v1.ResourceQuota] = _CORE.row("ResourceQuota", "quota", subresources=(STATUS,))
+PERSISTENT_VOLUME: Kind[core_v1.PersistentVolume] = _CORE.row(
+    "PersistentVolume", "pv", namespaced=False, subresources=(STATUS,)
 )
-HORIZONTAL_POD_AUTOSCALER_V1: Kind[autoscaling_v1.HorizontalPodAutoscaler] = Kind(
-    "autoscaling",
-    "v1",
-    "HorizontalPodAutoscaler",
-    "horizontalpodautoscalers",
-    "autoscaling_v1.HorizontalPodAutoscaler",
-    short_names=("hpa",),
-    categories=("all",),
-    subresources=(STATUS,),
+PERSISTENT_VOLUME_CLAIM: Kind[core_v1.PersistentVolumeClaim] = _CORE.row(
+    "PersistentVolumeClaim", "pvc", subresources=(STATUS,)
 )
-LEASE: Kind[coordination_v1.Lease] = Kind(
-    "coordination.k8s.io", "v1", "Lease", "leases", "coordination_v1.Lease"
+
+_APPS = GroupVersion("apps", "v1", "apps_v1")
+DEPLOYMENT: Kind[apps_v1.Deployment] = _APPS.row(
+    "Deployment", "deploy", categories=_IN_ALL, subresources=_SCALED
 )
-ENDPOINT_SLICE: Kind[discovery_v1.EndpointSlice] = Kind(
-    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "discovery_v1.EndpointSlice"
+REPLICA_SET: Kind[apps_v1.ReplicaSet] = _APPS.row(
+    "ReplicaSet", "rs", categories=_IN_ALL, subresources=_SCALED
 )
-EVENT_V1: Kind[events_v1.Event] = Kind(
-    "events.k8s.io", "v1", "Event", "events", "events_v1.Event", short_names=("ev",), storage="events"
+DAEMON_SET: Kind[apps_v1.DaemonSet] = _APPS.row("DaemonSet", "ds", categories=_IN_ALL, subresources=(STATUS,))
+STATEFUL_SET: Kind[apps_v1.StatefulSet] = _APPS.row(
+    "StatefulSet", "sts", categories=_IN_ALL, subresources=_SCALED
 )
-NODE_METRICS: Kind[metrics_v1beta1.NodeMetrics] = Kind(
-    "metrics.k8s.io",
-    "v1beta1",
-    "NodeMetrics",
-    "nodes",
-    "metrics_v1beta1.NodeMetrics",
-    namespaced=False,
-    verbs=("get", "list"),
+CONTROLLER_REVISION: Kind[apps_v1.ControllerRevision] = _APPS.row("ControllerRevision")
+
+_AUTOSCALING_V2 = GroupVersion("autoscaling", "v2", "autoscaling_v2")
+HORIZONTAL_POD_AUTOSCALER: Kind[autoscaling_v2.HorizontalPodAutoscaler] = _AUTOSCALING_V2.row(
+    "HorizontalPodAutoscaler", "hpa", categories=_IN_ALL, subresources=(STATUS,)
 )
-POD_METRICS: Kind[metrics_v1beta1.PodMetrics] = Kind(
-    "metrics.k8s.io", "v1beta1", "PodMetrics", "pods", "metrics_v1beta1.PodMetrics", verbs=("get", "list")
+
+_AUTOSCALING_V1 = GroupVersion("autoscaling", "v1", "autoscaling_v1")
+HORIZONTAL_POD_AUTOSCALER_V1: Kind[autoscaling_v1.HorizontalPodAutoscaler] = _AUTOSCALING_V1.row(
+    "HorizontalPodAutoscaler", "hpa", categories=_IN_ALL, subresources=(STATUS,)
 )
-REPLICATION_CONTROLLER: Kind[core_v1.ReplicationController] = Kind(
-    "",
-    "v1",
-    "ReplicationController",
-    "replicationcontrollers",
-    "core_v1.ReplicationController",
-    short_names=("rc",),
-    categories=("all",),
-    subresources=(
-        SCALE_SUBRESOURCE,
-        STATUS,
-    ),
+
+_COORDINATION = GroupVersion("coordination.k8s.io", "v1", "coordination_v1")
+LEASE: Kind[coordination_v1.Lease] = _COORDINATION.row("Lease")
+
+_DISCOVERY = GroupVersion("discovery.k8s.io", "v1", "discovery_v1")
+ENDPOINT_SLICE: Kind[discovery_v1.EndpointSlice] = _DISCOVERY.row("EndpointSlice")
+
+_EVENTS = GroupVersion("events.k8s.io", "v1", "events_v1")
+EVENT_V1: Kind[events_v1.Event] = _EVENTS.row("Event", "ev", storage="events")
+
+_BATCH = GroupVersion("batch", "v1", "batch_v1")
+JOB: Kind[batch_v1.Job] = _BATCH.row("Job", categories=_IN_ALL, subresources=(STATUS,))
+CRON_JOB: Kind[batch_v1.CronJob] = _BATCH.row("CronJob", "cj", categories=_IN_ALL, subresources=(STATUS,))
+
+_NETWORKING = GroupVersion("networking.k8s.io", "v1", "networking_v1")
+INGRESS: Kind[networking_v1.Ingress] = _NETWORKING.row("Ingress", "ing", subresources=(STATUS,))
+INGRESS_CLASS: Kind[networking_v1.IngressClass] = _NETWORKING.row("IngressClass", namespaced=False)
+NETWORK_POLICY: Kind[networking_v1.NetworkPolicy] = _NETWORKING.row("NetworkPolicy", "netpol")
+
+_NODE = GroupVersion("node.k8s.io", "v1", "node_v1")
+RUNTIME_CLASS: Kind[node_v1.RuntimeClass] = _NODE.row("RuntimeClass", namespaced=False)
+
+_POLICY = GroupVersion("policy", "v1", "policy_v1")
+POD_DISRUPTION_BUDGET: Kind[policy_v1.PodDisruptionBudget] = _POLICY.row(
+    "PodDisruptionBudget", "pdb", subresources=(STATUS,)
 )
-POD_TEMPLATE: Kind[core_v1.PodTemplate] = Kind(
-    "",
-    "v1",
-    "PodTemplate",
-    "podtemplates",
-    "core_v1.PodTemplate",
-)
-LIMIT_RANGE: Kind[core_v1.LimitRange] = Kind(
-    "",
-    "v1",
-    "LimitRange",
-    "limitranges",
-    "core_v1.LimitRange",
-    short_names=("limits",),
-)
-RESOURCE_QUOTA: Kind[core_v1.ResourceQuota] = Kind(
-    "",
-    "v1",
-    "ResourceQuota",
-    "resourcequotas",
-    "core_v1.ResourceQuota",
-    short_names=("quota",),
-    subresources=(STATUS,),
-)
-PERSISTENT_VOLUME: Kind[core_v1.PersistentVolume] = Kind(
-    "",
-    "v1",
-    "PersistentVolume",
-    "persistentvolumes",
-    "core_v1.PersistentVolume",
-    namespaced=False,
-    short_names=("pv",),
-    subresources=(STATUS,),
-)
-PERSISTENT_VOLUME_CLAIM: Kind[core_v1.PersistentVolumeClaim] = Kind(
-    "",
-    "v1",
-    "PersistentVolumeClaim",
-    "persistentvolumeclaims",
-    "core_v1.PersistentVolumeClaim",
-    short_names=("pvc",),
-    subresources=(STATUS,),
-)
-DAEMON_SET: Kind[apps_v1.DaemonSet] = Kind(
-    "apps",
-    "v1",
-    "DaemonSet",
-    "daemonsets",
-    "apps_v1.DaemonSet",
-    short_names=("ds",),
-    categories=("all",),
-    subresources=(STATUS,),
-)
-STATEFUL_SET: Kind[apps_v1.StatefulSet] = Kind(
-    "apps",
-    "v1",
-    "StatefulSet",
-    "statefulsets",
-    "apps_v1.StatefulSet",
-    short_names=("sts",),
-    categories=("all",),
-    subresources=(
-        SCALE_SUBRESOURCE,
-        STATUS,
-    ),
-)
-CONTROLLER_REVISION: Kind[apps_v1.ControllerRevision] = Kind(
-    "apps",
-    "v1",
-    "ControllerRevision",
-    "controllerrevisions",
-    "apps_v1.ControllerRevision",
-)
-JOB: Kind[batch_v1.Job] = Kind(
-    "batch",
-    "v1",
-    "Job",
-    "jobs",
-    "batch_v1.Job",
-    categories=("all",),
-    subresources=(STATUS,),
-)
-CRON_JOB: Kind[batch_v1.CronJob] = Kind(
-    "batch",
-    "v1",
-    "CronJob",
-    "cronjobs",
-    "batch_v1.CronJob",
-    short_names=("cj",),
-    categories=("all",),
-    subresources=(STATUS,),
-)
-INGRESS: Kind[networking_v1.Ingress] = Kind(
-    "networking.k8s.io",
-    "v1",
-    "Ingress",
-    "ingresses",
-    "networking_v1.Ingress",
-    short_names=("ing",),
-    subresources=(STATUS,),
-)
-INGRESS_CLASS: Kind[networking_v1.IngressClass] = Kind(
-    "networking.k8s.io",
-    "v1",
-    "IngressClass",
-    "ingressclasses",
-    "networking_v1.IngressClass",
-    namespaced=False,
-)
-NETWORK_POLICY: Kind[networking_v1.NetworkPolicy] = Kind(
-    "networking.k8s.io",
-    "v1",
-    "NetworkPolicy",
-    "networkpolicies",
-    "networking_v1.NetworkPolicy",
-    short_names=("netpol",),
-)
-RUNTIME_CLASS: Kind[node_v1.RuntimeClass] = Kind(
-    "node.k8s.io",
-    "v1",
-    "RuntimeClass",
-    "runtimeclasses",
-    "node_v1.RuntimeClass",
-    namespaced=False,
-)
-POD_DISRUPTION_BUDGET: Kind[policy_v1.PodDisruptionBudget] = Kind(
-    "policy",
-    "v1",
-    "PodDisruptionBudget",
-    "poddisruptionbudgets",
-    "policy_v1.PodDisruptionBudget",
-    short_names=("pdb",),
-    subresources=(STATUS,),
-)
-ROLE: Kind[rbac_v1.Role] = Kind(
-    "rbac.authorization.k8s.io",
-    "v1",
-    "Role",
-    "roles",
-    "rbac_v1.Role",
-)
-ROLE_BINDING: Kind[rbac_v1.RoleBinding] = Kind(
-    "rbac.authorization.k8s.io",
-    "v1",
-    "RoleBinding",
-    "rolebindings",
-    "rbac_v1.RoleBinding",
-)
-CLUSTER_ROLE: Kind[rbac_v1.ClusterRole] = Kind(
-    "rbac.authorization.k8s.io",
-    "v1",
-    "ClusterRole",
-    "clusterroles",
-    "rbac_v1.ClusterRole",
-    namespaced=False,
-)
-CLUSTER_ROLE_BINDING: Kind[rbac_v1.ClusterRoleBinding] = Kind(
-    "rbac.authorization.k8s.io",
-    "v1",
-    "ClusterRoleBinding",
-    "clusterrolebindings",
-    "rbac_v1.ClusterRoleBinding",
-    namespaced=False,
-)
-PRIORITY_CLASS: Kind[scheduling_v1.PriorityClass] = Kind(
-    "scheduling.k8s.io",
-    "v1",
-    "PriorityClass",
-    "priorityclasses",
-    "scheduling_v1.PriorityClass",
-    namespaced=False,
-    short_names=("pc",),
-)
-STORAGE_CLASS: Kind[storage_v1.StorageClass] = Kind(
-    "storage.k8s.io",
-    "v1",
-    "StorageClass",
-    "storageclasses",
-    "storage_v1.StorageClass",
-    namespaced=False,
-    short_names=("sc",),
-)
-CUSTOM_RESOURCE_DEFINITION: Kind[apiextensions_v1.CustomResourceDefinition] = Kind(
-    "apiextensions.k8s.io",
-    "v1",
+
+_RBAC = GroupVersion("rbac.authorization.k8s.io", "v1", "rbac_v1")
+ROLE: Kind[rbac_v1.Role] = _RBAC.row("Role")
+ROLE_BINDING: Kind[rbac_v1.RoleBinding] = _RBAC.row("RoleBinding")
+CLUSTER_ROLE: Kind[rbac_v1.ClusterRole] = _RBAC.row("ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDING: Kind[rbac_v1.ClusterRoleBinding] = _RBAC.row("ClusterRoleBinding", namespaced=False)
+
+_SCHEDULING = GroupVersion("scheduling.k8s.io", "v1", "scheduling_v1")
+PRIORITY_CLASS: Kind[scheduling_v1.PriorityClass] = _SCHEDULING.row("PriorityClass", "pc", namespaced=False)
+
+_STORAGE = GroupVersion("storage.k8s.io", "v1", "storage_v1")
+STORAGE_CLASS: Kind[storage_v1.StorageClass] = _STORAGE.row("StorageClass", "sc", namespaced=False)
+
+_EXTENSIONS = GroupVersion("apiextensions.k8s.io", "v1", "apiextensions_v1")
+CUSTOM_RESOURCE_DEFINITION: Kind[apiextensions_v1.CustomResourceDefinition] = _EXTENSIONS.row(
     "CustomResourceDefinition",
-    "customresourcedefinitions",
-    "apiextensions_v1.CustomResourceDefinition",
+    "crd",
+    "crds",
     namespaced=False,
-    short_names=("crd", "crds"),
-    categories=("api-extensions",),
+    categories=_IN_EXTENSIONS,
     subresources=(STATUS,),
 )
-VALIDATING_ADMISSION_POLICY: Kind[admissionregistration_v1.ValidatingAdmissionPolicy] = Kind(
-    "admissionregistration.k8s.io",
-    "v1",
-    "ValidatingAdmissionPolicy",
-    "validatingadmissionpolicies",
-    "admissionregistration_v1.ValidatingAdmissionPolicy",
-    namespaced=False,
-    categories=("api-extensions",),
-    subresources=(STATUS,),
+
+_ADMISSION = GroupVersion("admissionregistration.k8s.io", "v1", "admissionregistration_v1")
+VALIDATING_ADMISSION_POLICY: Kind[admissionregistration_v1.ValidatingAdmissionPolicy] = _ADMISSION.row(
+    "ValidatingAdmissionPolicy", namespaced=False, categories=_IN_EXTENSIONS, subresources=(STATUS,)
 )
-VALIDATING_ADMISSION_POLICY_BINDING: Kind[admissionregistration_v1.ValidatingAdmissionPolicyBinding] = Kind(
-    "admissionregistration.k8s.io",
-    "v1",
-    "ValidatingAdmissionPolicyBinding",
-    "validatingadmissionpolicybindings",
-    "admissionregistration_v1.ValidatingAdmissionPolicyBinding",
-    namespaced=False,
-    categories=("api-extensions",),
+VALIDATING_ADMISSION_POLICY_BINDING: Kind[admissionregistration_v1.ValidatingAdmissionPolicyBinding] = (
+    _ADMISSION.row("ValidatingAdmissionPolicyBinding", namespaced=False, categories=_IN_EXTENSIONS)
 )
+
 # Questions about access: what is created is the answer, and nothing is stored.
-TOKEN_REVIEW: Kind[authentication_v1.TokenReview] = Kind(
-    "authentication.k8s.io",
-    "v1",
-    "TokenReview",
-    "tokenreviews",
-    "authentication_v1.TokenReview",
-    namespaced=False,
-    verbs=("create",),
+_AUTHENTICATION = GroupVersion("authentication.k8s.io", "v1", "authentication_v1")
+TOKEN_REVIEW: Kind[authentication_v1.TokenReview] = _AUTHENTICATION.row(
+    "TokenReview", namespaced=False, verbs=_CREATE
 )
-SELF_SUBJECT_REVIEW: Kind[authentication_v1.SelfSubjectReview] = Kind(
-    "authentication.k8s.io",
-    "v1",
-    "SelfSubjectReview",
-    "selfsubjectreviews",
-    "authentication_v1.SelfSubjectReview",
-    namespaced=False,
-    verbs=("create",),
+SELF_SUBJECT_REVIEW: Kind[authentication_v1.SelfSubjectReview] = _AUTHENTICATION.row(
+    "SelfSubjectReview", namespaced=False, verbs=_CREATE
 )
-SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.SubjectAccessReview] = Kind(
-    "authorization.k8s.io",
-    "v1",
-    "SubjectAccessReview",
-    "subjectaccessreviews",
-    "authorization_v1.SubjectAccessReview",
-    namespaced=False,
-    verbs=("create",),
+
+_AUTHORIZATION = GroupVersion("authorization.k8s.io", "v1", "authorization_v1")
+SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.SubjectAccessReview] = _AUTHORIZATION.row(
+    "SubjectAccessReview", namespaced=False, verbs=_CREATE
 )
-LOCAL_SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.LocalSubjectAccessReview] = Kind(
-    "authorization.k8s.io",
-    "v1",
-    "LocalSubjectAccessReview",
-    "localsubjectaccessreviews",
-    "authorization_v1.LocalSubjectAccessReview",
-    verbs=("create",),
+LOCAL_SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.LocalSubjectAccessReview] = _AUTHORIZATION.row(
+    "LocalSubjectAccessReview", verbs=_CREATE
 )
-SELF_SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.SelfSubjectAccessReview] = Kind(
-    "authorization.k8s.io",
-    "v1",
-    "SelfSubjectAccessReview",
-    "selfsubjectaccessreviews",
-    "authorization_v1.SelfSubjectAccessReview",
-    namespaced=False,
-    verbs=("create",),
+SELF_SUBJECT_ACCESS_REVIEW: Kind[authorization_v1.SelfSubjectAccessReview] = _AUTHORIZATION.row(
+    "SelfSubjectAccessReview", namespaced=False, verbs=_CREATE
 )
-SELF_SUBJECT_RULES_REVIEW: Kind[authorization_v1.SelfSubjectRulesReview] = Kind(
-    "authorization.k8s.io",
-    "v1",
-    "SelfSubjectRulesReview",
-    "selfsubjectrulesreviews",
-    "authorization_v1.SelfSubjectRulesReview",
-    namespaced=False,
-    verbs=("create",),
+SELF_SUBJECT_RULES_REVIEW: Kind[authorization_v1.SelfSubjectRulesReview] = _AUTHORIZATION.row(
+    "SelfSubjectRulesReview", namespaced=False, verbs=_CREATE
 )
+
+_METRICS = GroupVersion("metrics.k8s.io", "v1beta1", "metrics_v1beta1")
+NODE_METRICS: Kind[metrics_v1beta1.NodeMetrics] = _METRICS.row(
+    "NodeMetrics", plural="nodes", namespaced=False, verbs=("get", "list")
+)
+POD_METRICS: Kind[metrics_v1beta1.PodMetrics] = _METRICS.row(
+    "PodMetrics", plural="pods", verbs=("get", "list")
+)
+
 # Our own: what the image store and the engine keep beside Kubernetes' objects.
-IMAGE: Kind[pinnace_v1.Image] = Kind(
-    "pinnace.dev", "v1", "Image", "images", "pinnace_v1.Image", namespaced=False
-)
-CONTAINER: Kind[pinnace_v1.Container] = Kind(
-    "pinnace.dev", "v1", "Container", "containers", "pinnace_v1.Container", namespaced=False
-)
-VOLUME: Kind[pinnace_v1.Volume] = Kind(
-    "pinnace.dev", "v1", "Volume", "volumes", "pinnace_v1.Volume", namespaced=False
-)
+_PINNACE = GroupVersion("pinnace.dev", "v1", "pinnace_v1")
+IMAGE: Kind[pinnace_v1.Image] = _PINNACE.row("Image", namespaced=False)
+CONTAINER: Kind[pinnace_v1.Container] = _PINNACE.row("Container", namespaced=False)
+VOLUME: Kind[pinnace_v1.Volume] = _PINNACE.row("Volume", namespaced=False)
 
 # Bodies of subresources: they have no address of their own.
-SCALE: Kind[autoscaling_v1.Scale] = Kind(
-    "autoscaling", "v1", "Scale", "scales", "autoscaling_v1.Scale", verbs=()
-)
-TOKEN_REQUEST: Kind[authentication_v1.TokenRequest] = Kind(
-    "authentication.k8s.io", "v1", "TokenRequest", "tokenrequests", "authentication_v1.TokenRequest", verbs=()
-)
-EVICTION: Kind[policy_v1.Eviction] = Kind(
-    "policy", "v1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
-)
-# What clients up to 1.21 send; the same fields. Source: Kubernetes v1.36, eviction.go, AcceptsGroupVersion.
-EVICTION_V1BETA1: Kind[policy_v1.Eviction] = Kind(
-    "policy", "v1beta1", "Eviction", "evictions", "policy_v1.Eviction", verbs=()
-)
+SCALE: Kind[autoscaling_v1.Scale] = _AUTOSCALING_V1.row("Scale", verbs=())
+EVICTION: Kind[policy_v1.Eviction] = _POLICY.row("Eviction", verbs=())
+TOKEN_REQUEST: Kind[authentication_v1.TokenRequest] = _AUTHENTICATION.row("TokenRequest", verbs=())
 
-# Where several versions store one resource, the stored (and preferred) one comes first.
-SERVED: tuple[Kind[Any], ...] = (
-    BINDING,
-    CONFIG_MAP,
-    ENDPOINTS,
-    EVENT,
-    NAMESPACE,
-    NODE,
-    POD,
-    SECRET,
-    SERVICE_ACCOUNT,
-    SERVICE,
-    REPLICATION_CONTROLLER,
-    POD_TEMPLATE,
-    LIMIT_RANGE,
-    RESOURCE_QUOTA,
-    PERSISTENT_VOLUME,
-    PERSISTENT_VOLUME_CLAIM,
-    DEPLOYMENT,
-    REPLICA_SET,
-    DAEMON_SET,
-    STATEFUL_SET,
-    CONTROLLER_REVISION,
-    HORIZONTAL_POD_AUTOSCALER,
-    HORIZONTAL_POD_AUTOSCALER_V1,
-    LEASE,
-    ENDPOINT_SLICE,
-    EVENT_V1,
-    JOB,
-    CRON_JOB,
-    INGRESS,
-    INGRESS_CLASS,
-    NETWORK_POLICY,
-    RUNTIME_CLASS,
-    POD_DISRUPTION_BUDGET,
-    ROLE,
-    ROLE_BINDING,
-    CLUSTER_ROLE,
-    CLUSTER_ROLE_BINDING,
-    PRIORITY_CLASS,
-    STORAGE_CLASS,
-    CUSTOM_RESOURCE_DEFINITION,
-    VALIDATING_ADMISSION_POLICY,
-    VALIDATING_ADMISSION_POLICY_BINDING,
-    TOKEN_REVIEW,
-    SELF_SUBJECT_REVIEW,
-    SUBJECT_ACCESS_REVIEW,
-    LOCAL_SUBJECT_ACCESS_REVIEW,
-    SELF_SUBJECT_ACCESS_REVIEW,
-    SELF_SUBJECT_RULES_REVIEW,
-    NODE_METRICS,
-    POD_METRICS,
-    IMAGE,
-    CONTAINER,
-    VOLUME,
+# What clients up to 1.21 send; the same fields. Source: Kubernetes v1.36, eviction.go, AcceptsGroupVersion.
+_POLICY_V1BETA1 = GroupVersion("policy", "v1beta1", "policy_v1")
+EVICTION_V1BETA1: Kind[policy_v1.Eviction] = _POLICY_V1BETA1.row("Eviction", verbs=())
+
+# All rows above that something can be done with, in their order: a row need not be named a second time.
+SERVED: tuple[Kind[Any], ...] = tuple(
+    row for row in [*vars().values()] if isinstance(row, Kind) and row.verbs
 )
 BODIES: tuple[Kind[Any], ...] = (SCALE, EVICTION, TOKEN_REQUEST)
 STORED: tuple[Kind[Any], ...] = tuple(
@@ -694,16 +442,3 @@ def kind_of(obj: T) -> Kind[T]:
     """
     struct = type(obj)
     return _BY_STRUCT[f"{struct.__module__.rpartition('.')[2]}.{struct.__name__}"]
-
-
-def versions_of(kind: Kind[Any]) -> tuple[Kind[Any], ...]:
-    """Return all rows that share the kind's storage, the stored one first."""
-    return tuple(other for other in SERVED if other.resource == kind.resource)
-
-
-def group_versions() -> dict[str, tuple[str, ...]]:
-    """Return group -> its served versions, the preferred first; groups in the order of the table."""
-    groups: dict[str, dict[str, None]] = {}
-    for kind in SERVED:
-        groups.setdefault(kind.group, {})[kind.version] = None
-    return {group: tuple(versions) for group, versions in groups.items()}

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from pinnace.kube import kinds
+from pinnace.kube.kind_table import BUILT_IN
 from pinnace.kube.objects import apps_v1, autoscaling_v1, core_v1
 
 
@@ -43,7 +44,7 @@ def test_store_and_messages_spell_a_kind_in_their_own_ways() -> None:
 
 
 def test_versions_of_one_stored_resource_share_it_and_the_first_is_stored() -> None:
-    assert kinds.versions_of(kinds.EVENT_V1) == (kinds.EVENT, kinds.EVENT_V1)
+    assert BUILT_IN.versions_of(kinds.EVENT_V1) == (kinds.EVENT, kinds.EVENT_V1)
     assert kinds.by_resource("events") is kinds.EVENT
     assert kinds.by_resource("autoscaling/horizontalpodautoscalers") is kinds.HORIZONTAL_POD_AUTOSCALER
     assert kinds.POD_METRICS not in kinds.STORED
@@ -66,8 +67,22 @@ def test_objects_know_their_kind() -> None:
         kinds.kind_of(apps_v1.DeploymentSpec())
 
 
+@pytest.mark.parametrize(
+    ("kind", "plural"),
+    [
+        ("Pod", "pods"),
+        ("Endpoints", "endpoints"),
+        ("Ingress", "ingresses"),
+        ("RuntimeClass", "runtimeclasses"),
+        ("NetworkPolicy", "networkpolicies"),
+    ],
+)
+def test_plurals_follow_the_rule_that_clients_guess_by(kind: str, plural: str) -> None:
+    assert kinds.regular_plural(kind) == plural
+
+
 def test_autoscaling_prefers_v2() -> None:
-    assert kinds.group_versions()["autoscaling"] == ("v2", "v1")
+    assert BUILT_IN.group_versions()["autoscaling"] == ("v2", "v1")
 
 
 def test_the_table_loads_no_objects() -> None:

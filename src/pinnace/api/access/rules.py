@@ -5,6 +5,7 @@ Source: Kubernetes v1.36, pkg/apis/rbac/v1/evaluation_helpers.go and component-h
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -46,25 +47,47 @@ def _covers_url(owned: str, path: str) -> bool:
 # ---------------------------------------------------------------------------------------------------- rules over rules
 
 
+MOST_UNCOVERED = 1000  # parts that are named; a rule of a few lines may have millions
+
+
 def find_uncovered(owned: Sequence[PolicyRule], wanted: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
-    """Return what of `wanted` no single rule of `owned` allows, in the smallest parts."""
-    return tuple(
-        part for rule in wanted for part in _break_down(rule) if not any(_covers(one, part) for one in owned)
-    )
+    """Return what of `wanted` no single rule of `owned` allows, in the smallest parts, the first thousand of them."""
+    parts = (part for rule in wanted for half in _halves(rule) for part in _find_parts(owned, half))
+    return tuple(islice(parts, MOST_UNCOVERED))
 
 
-def _break_down(rule: PolicyRule) -> Iterator[PolicyRule]:
-    only: list[tuple[str, ...]] = [(name,) for name in rule.resource_names]
-    for group in rule.api_groups:
-        for resource in rule.resources:
-            for verb in rule.verbs:
-                for names in only or [()]:
-                    yield PolicyRule(
-                        api_groups=(group,), resources=(resource,), verbs=(verb,), resource_names=names
-                    )
-    for url in rule.non_resource_urls:
-        for verb in rule.verbs:
-            yield PolicyRule(non_resource_urls=(url,), verbs=(verb,))
+def _halves(rule: PolicyRule) -> Iterator[PolicyRule]:
+    """Yield what a rule says of resources, and what of paths, everything once."""
+    verbs = _once(rule.verbs)
+    if rule.api_groups and rule.resources and verbs:
+        yield PolicyRule(
+            api_groups=_once(rule.api_groups),
+            resources=_once(rule.resources),
+            verbs=verbs,
+            resource_names=_once(rule.resource_names),
+        )
+    if rule.non_resource_urls and verbs:
+        yield PolicyRule(non_resource_urls=_once(rule.non_resource_urls), verbs=verbs)
+
+
+def _once(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+_DIMENSIONS = ("non_resource_urls", "api_groups", "resources", "verbs", "resource_names")
+
+
+def _find_parts(owned: Sequence[PolicyRule], rule: PolicyRule) -> Iterator[PolicyRule]:
+    """Yield the smallest parts of a rule that aren't covered; what is covered as a whole is not taken apart."""
+    if any(_covers(one, rule) for one in owned):
+        return
+    for name in _DIMENSIONS:
+        texts = getattr(rule, name)
+        if len(texts) > 1:
+            for text in texts:
+                yield from _find_parts(owned, replace(rule, **{name: (text,)}))
+            return
+    yield rule
 
 
 def _covers(owned: PolicyRule, part: PolicyRule) -> bool:
@@ -83,7 +106,7 @@ def _covers(owned: PolicyRule, part: PolicyRule) -> bool:
 
 
 def _has(owned: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    return ALL in owned or all(one in owned for one in wanted)
+    return ALL in owned or set(owned).issuperset(wanted)
 
 
 def _covers_resource(owned: tuple[str, ...], resource: str) -> bool:

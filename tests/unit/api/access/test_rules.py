@@ -1,7 +1,7 @@
 import pytest
 
 from pinnace.api.access.attributes import Attributes
-from pinnace.api.access.rules import EVERYTHING, allows, compact, find_uncovered, render_rule
+from pinnace.api.access.rules import EVERYTHING, MOST_UNCOVERED, allows, compact, find_uncovered, render_rule
 from pinnace.kube.objects.rbac_v1 import PolicyRule
 
 
@@ -82,6 +82,17 @@ def test_what_rules_lack_of_others(
     owned: list[PolicyRule], wanted: PolicyRule, missing: list[PolicyRule]
 ) -> None:
     assert find_uncovered(owned, [wanted]) == tuple(missing)
+
+
+def test_a_rule_of_millions_of_parts_is_compared_in_a_moment() -> None:
+    many = tuple(f"n{number}" for number in range(20_000))
+    owned = [rule("pods", "get list"), rule("nodes", names=many), rule("nodes", "list", names=many)]
+    assert find_uncovered(owned, [rule("pods pods", "get list get", ("", ""), many)]) == ()
+    assert find_uncovered(owned, [rule("pods nodes", "get list", names=many)]) == ()
+    huge = PolicyRule(api_groups=many, resources=many, verbs=many)
+    found = find_uncovered(owned, [huge, rule("secrets")])
+    assert len(found) == MOST_UNCOVERED
+    assert found[1] == PolicyRule(api_groups=("n0",), resources=("n0",), verbs=("n1",))
 
 
 def test_rules_about_one_resource_are_put_together() -> None:

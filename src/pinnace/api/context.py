@@ -11,7 +11,8 @@ class Context:
     """One caller's identity and wishes for one request.
 
     `field_validation` says what unknown fields in a patch's result lead to: "Strict", "Warn" or "Ignore".
-    `warnings` is the one thing here that grows: sentences that the edge sends back as `Warning` headers.
+    What grows here: `warnings`, sentences that the edge sends back as `Warning` headers, and `notes`, the annotations of
+    the request's line in the audit log.
     """
 
     user: str = ""
@@ -22,6 +23,7 @@ class Context:
     dry_run: bool = False
     field_validation: str = "Ignore"
     warnings: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def caller(self) -> User:
@@ -38,6 +40,10 @@ class Context:
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
+    def note(self, key: str, value: str) -> None:
+        """Keep one annotation for the audit log; it makes the request one that has a line there."""
+        self.notes[key] = value
+
 
 class _SystemContext(Context):
     """Pinnace's own components: nobody reads their warnings, so none are kept."""
@@ -50,6 +56,9 @@ class _SystemContext(Context):
 
     def warn(self, sentence: str) -> None:
         """Drop the warning; a shared list would only grow."""
+
+    def note(self, key: str, value: str) -> None:
+        """Drop the annotation: there is no request."""
 
 
 SYSTEM = _SystemContext(user="system:pinnace", groups=("system:masters",))

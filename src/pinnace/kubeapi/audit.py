@@ -1,4 +1,5 @@
-"""Writes one line for each refused request: who asked what, from where, and what they were told.
+"""Writes one line for each request that is refused, or that admission notes something of: who asked what, from where, and
+what they were told.
 
 Called by the handler. The file is rotated by size, so that whoever is refused all day fills no disk; a file that can't be
 written is told of once and keeps nobody from an answer.
@@ -46,12 +47,19 @@ class AuditLog:
         self._size = 0
         self._told = False
 
-    def record(self, request: web.BaseRequest, passage: Passage, error: ApiError, received: float) -> str:
-        """Write the line of a refused request; return its id. Units: `received` in unix seconds."""
+    def record(
+        self,
+        request: web.BaseRequest,
+        passage: Passage,
+        error: ApiError | None,
+        received: float,
+        *,
+        status: int = 200,
+    ) -> str:
+        """Write a request's line; return its id. Units: `received` in unix seconds. `status` counts without an error."""
         audit_id = self._chance.uid()
-        self._write(
-            _encode(build_event(request, passage, error, audit_id, received, self._clock.now())) + b"\n"
-        )
+        event = build_event(request, passage, error, audit_id, received, self._clock.now(), status=status)
+        self._write(_encode(event) + b"\n")
         return audit_id
 
     def close(self) -> None:
@@ -73,7 +81,7 @@ class AuditLog:
             self.close()
             if not self._told:
                 self._told = True
-                log.error("refused requests are not recorded: %s: %s", self._path, error.strerror)
+                log.error("requests are not recorded: %s: %s", self._path, error.strerror)
 
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,12 +108,14 @@ def is_refused(error: ApiError) -> bool:
 def build_event(
     request: web.BaseRequest,
     passage: Passage,
-    error: ApiError,
+    error: ApiError | None,
     audit_id: str,
     received: float,
     now: float,
+    *,
+    status: int = 200,
 ) -> dict[str, Any]:
-    """Return the Event of one refused request."""
+    """Return the Event of one request."""
     path, _, query_text = request.raw_path.partition("?")
     asked = read_attributes(request.method, path, query_text)
     event: dict[str, Any] = {
@@ -124,18 +134,23 @@ def build_event(
     event["userAgent"] = clean(request.headers.get("User-Agent", ""))[:_LONGEST]
     if asked.resource:
         event["objectRef"] = _render_target(asked)
-    status = build_status(error)
-    event["responseStatus"] = {
-        key: status[key] for key in ("metadata", "status", "message", "reason", "code")
-    }
+    event["responseStatus"] = _render_outcome(error, status)
     event["requestReceivedTimestamp"] = render_micro_time(received)
     event["stageTimestamp"] = render_micro_time(now)
-    if error.reason is Reason.FORBIDDEN:
+    if error is None or error.reason is not Reason.UNAUTHORIZED:
         event["annotations"] = {
             "authorization.k8s.io/decision": "allow" if passage.passed else "forbid",
             "authorization.k8s.io/reason": "",
+            **passage.notes,
         }
     return event
+
+
+def _render_outcome(error: ApiError | None, status: int) -> dict[str, Any]:
+    if error is None:
+        return {"metadata": {}, "code": status}
+    told = build_status(error)
+    return {key: told[key] for key in ("metadata", "status", "message", "reason", "code")}
 
 
 def render_user(user: User) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Means:
 class Call:
     """One authorized request for one target.
 
-    `result_validation` says what unknown fields in a patch's result lead to.
+    `result_validation` says what unknown fields in a patch's result lead to; `notes` are for the audit log.
     """
 
     request: web.BaseRequest
@@ -46,6 +46,7 @@ class Call:
     user: User
     means: Means
     warnings: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
     dry_run: bool = False
     result_validation: str = IGNORE
 
@@ -89,4 +90,5 @@ class Call:
             dry_run=self.dry_run or options.dry_run,
             field_validation=self.result_validation,
             warnings=self.warnings,
+            notes=self.notes,
         )

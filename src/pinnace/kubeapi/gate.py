@@ -4,7 +4,7 @@ Members of system:masters (the administrator's certificate, the Unix socket) may
 decide. Each request that is refused leaves one line in the audit log.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -29,12 +29,14 @@ _STARTED_BY_GET = frozenset({"exec", "attach", "portforward"})
 class Passage:
     """What is known of one request on its way in; `real` is who knocked, `user` on whose behalf, None while unknown.
 
-    `passed` says that the gate let it in: who was refused then, was refused by admission.
+    `passed` says that the gate let it in: who was refused then, was refused by admission. `notes` are the annotations
+    that admission wants in the audit log.
     """
 
     real: User | None = None
     user: User | None = None
     passed: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 class Gate:

@@ -82,6 +82,8 @@ class Handler:
         figures.began(counted)
         try:
             response = await self._serve(request, warnings, passage, counted)
+            if passage.notes:
+                self._record(request, passage, None, response)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a Status
@@ -99,10 +101,24 @@ class Handler:
         self, request: web.BaseRequest, passage: Passage, error: ApiError, warnings: list[str]
     ) -> web.Response:
         response = answer_error(error, warnings)
-        if self._audit is not None and is_refused(error):
-            received = self._means.api.clock.now()
-            response.headers["Audit-Id"] = self._audit.record(request, passage, error, received)
+        if passage.notes or is_refused(error):
+            self._record(request, passage, error, response)
         return response
+
+    def _record(
+        self,
+        request: web.BaseRequest,
+        passage: Passage,
+        error: ApiError | None,
+        response: web.StreamResponse,
+    ) -> None:
+        """Write a request's line, and let its answer say which one, if it is not on its way already."""
+        if self._audit is None:
+            return
+        received = self._means.api.clock.now()
+        audit_id = self._audit.record(request, passage, error, received, status=response.status)
+        if not response.prepared:
+            response.headers["Audit-Id"] = audit_id
 
     async def _serve(
         self, request: web.BaseRequest, warnings: list[str], passage: Passage, counted: Counted
@@ -117,7 +133,7 @@ class Handler:
         elif target.kind is ENDPOINTS:
             warnings.append(ENDPOINTS_WARNING)
         query = parse_query(query_text) if query_text else EMPTY
-        call = Call(request, target, query, user, self._means, warnings)
+        call = Call(request, target, query, user, self._means, warnings, passage.notes)
         serve = find_server(call)
         self._figures.found(counted, target, serve is serve_watch)
         return await serve(call)

@@ -1,5 +1,6 @@
 """ValidatingAdmissionPolicies: what they look at, what they say, and what follows; by Kubernetes' examples."""
 
+import json
 from typing import Any
 
 import pytest
@@ -106,6 +107,34 @@ async def test_warnings_and_audit_let_the_attempt_through() -> None:
     assert context.warnings == [
         "Validation failed for ValidatingAdmissionPolicy 'limit' with binding 'limit-all': too many: 7"
     ]
+    assert json.loads(context.notes["validation.policy.admission.k8s.io/validation_failure"]) == [
+        {
+            "message": "too many: 7",
+            "policy": "limit",
+            "binding": "limit-all",
+            "expressionIndex": 0,
+            "validationActions": ["Warn", "Audit"],
+        }
+    ]
+
+
+async def test_a_policy_annotates_the_audit_log() -> None:
+    annotations = [
+        {"key": "replicas", "valueExpression": "'so many: ' + string(variables.n)"},
+        {"key": "none", "valueExpression": "variables.n > 5 ? dyn('many') : null"},
+    ]
+    spec = {
+        "variables": [{"name": "n", "expression": "object.spec.replicas"}],
+        "auditAnnotations": annotations,
+    }
+    api = await make(policy(**spec), binding(), binding("other"))
+    context = Context(user="me")
+    await api.create(deployment(3), context=context)
+    assert context.notes == {"limit/replicas": "so many: 3"}
+    annotations[1]["valueExpression"] = "object.spec.nothing"
+    api = await make(policy(**spec), binding())
+    error = await refusal(api, deployment(3))
+    assert "denied request: expression 'object.spec.nothing' resulted in error" in error.message
 
 
 @pytest.mark.parametrize(

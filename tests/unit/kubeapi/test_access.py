@@ -471,6 +471,31 @@ async def test_a_token_is_issued_to_who_may_ask_for_it(server: Server) -> None:
     assert (await server.as_bot("POST", path.replace("bot", "none"), {}))[0] == 404
 
 
+async def test_what_admission_notes_has_a_line_of_its_own(server: Server) -> None:
+    prefix = "pod-security.kubernetes.io"
+    labels = {f"{prefix}/audit": "restricted", f"{prefix}/enforce": "baseline"}
+    await server.api.create(Namespace(metadata=ObjectMeta(name="strict", labels=labels)))
+    await server.api.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="strict")))
+    await server.grant({"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]})
+    path = "/api/v1/namespaces/strict/pods"
+    document = json.loads(codec.encode(pod("web")))
+    document["metadata"].pop("namespace", None)
+    status, _ = await server.as_bot("POST", path, document)
+    assert status == 201
+    (line,) = server.audit()
+    assert line["auditID"] == server.headers["Audit-Id"]
+    assert (line["verb"], line["responseStatus"]) == ("create", {"metadata": {}, "code": 201})
+    noted = line["annotations"]
+    assert noted["authorization.k8s.io/decision"] == "allow"
+    assert noted[f"{prefix}/enforce-policy"] == "baseline:latest"
+    assert noted[f"{prefix}/audit-violations"].startswith(
+        'would violate PodSecurity "restricted:latest": allowPriv'
+    )
+    document["spec"]["hostNetwork"] = True
+    assert (await server.as_bot("POST", path, document))[0] == 403
+    assert server.audit()[1]["annotations"][f"{prefix}/enforce-policy"] == "baseline:latest"
+
+
 # ---------------------------------------------------------------------------------------------------- files
 
 

@@ -1,4 +1,4 @@
-"""Asks ValidatingAdmissionPolicies about attempts on all kinds: deny, warn, or note in the log.
+"""Asks ValidatingAdmissionPolicies about attempts on all kinds: deny, warn, or note in the audit log.
 
 A row of the chain, the last one but quota: policies see what is to be stored. With no policy it costs a look into the
 store. Source: Kubernetes v1.37, apiserver/pkg/admission/plugin/policy/validating (dispatcher.go, plugin.go).
@@ -8,12 +8,14 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from pinnace.api.admission.attempt import Admission, Attempt, Operation
 from pinnace.api.custom.judging import whole_document_of
 from pinnace.api.errors import forbidden
 from pinnace.api.memo import Memo, spec_key
 from pinnace.api.policies.compiling import Compiled, compile_policy
-from pinnace.api.policies.evaluating import Scene, Violation, evaluate
+from pinnace.api.policies.evaluating import Note, Scene, Violation, evaluate
 from pinnace.api.policies.matching import matches
 from pinnace.base.errors import ApiError, Cause, Reason
 from pinnace.kube import codec
@@ -36,6 +38,9 @@ _REASONS = {
     "Invalid": Reason.INVALID,
     "RequestEntityTooLarge": Reason.REQUEST_ENTITY_TOO_LARGE,
 }
+
+# Source: policy/validating/dispatcher.go, publishValidationFailureAnnotation.
+_FAILURES = "validation.policy.admission.k8s.io/validation_failure"
 
 _compiled: Memo[Compiled] = Memo()
 
@@ -62,11 +67,27 @@ def ask_policies(attempt: Attempt) -> None:
         bound = [binding for binding in bindings if binding.spec.policy_name == policy.metadata.name]
         if not bound or not matches(policy.spec.match_constraints, attempt, versions):
             continue
+        notes = _Notes()
         for binding in bound:
             if matches(binding.spec.match_resources, attempt, versions):
-                denials += _apply(policy, binding, attempt, scene)
+                denials += _apply(policy, binding, attempt, scene, notes)
+        for key, values in notes.found.items():
+            attempt.context.note(f"{policy.metadata.name}/{key}", ", ".join(values))
     if denials:
         raise denials[0]
+
+
+class _Notes:
+    """What one policy wants to have in the audit log, in the order in which its bindings say it."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[str]] = {}
+
+    def add(self, note: Note) -> None:
+        """Keep a value; the same one is kept once."""
+        values = self.found.setdefault(note.key, [])
+        if note.value not in values:
+            values.append(note.value)
 
 
 def _apply(
@@ -74,9 +95,13 @@ def _apply(
     binding: ValidatingAdmissionPolicyBinding,
     attempt: Attempt,
     scene: Scene,
+    notes: _Notes,
 ) -> Iterator[ApiError]:
     """Warn and note; yield an error for each violation that denies."""
     for violation in _judge(policy, binding, attempt, scene):
+        if isinstance(violation, Note):
+            notes.add(violation)
+            continue
         who = (
             f"ValidatingAdmissionPolicy '{policy.metadata.name}' with binding '{binding.metadata.name}' denied request: "
             f"{violation.message}"
@@ -94,9 +119,29 @@ def _apply(
                 f"'{binding.metadata.name}': {violation.message}"
             )
         if "Audit" in actions:
+            _note_failure(attempt, policy, binding, violation)
             log.info(
                 "audit: %s %s %s: %s", attempt.operation.value, attempt.kind.group_resource, attempt.name, who
             )
+
+
+def _note_failure(
+    attempt: Attempt,
+    policy: ValidatingAdmissionPolicy,
+    binding: ValidatingAdmissionPolicyBinding,
+    violation: Violation,
+) -> None:
+    failure = {
+        "message": violation.message,
+        "policy": policy.metadata.name,
+        "binding": binding.metadata.name,
+        "expressionIndex": violation.index,
+        "validationActions": list(binding.spec.validation_actions),
+    }
+    held = attempt.context.notes.get(_FAILURES)
+    failures = msgspec.json.decode(held) if held else []
+    if failure not in failures:  # a write that is tried again is judged again
+        attempt.context.note(_FAILURES, msgspec.json.encode([*failures, failure]).decode())
 
 
 def _refusal(attempt: Attempt, why: str, violation: Violation) -> ApiError:
@@ -116,7 +161,7 @@ def _judge(
     binding: ValidatingAdmissionPolicyBinding,
     attempt: Attempt,
     scene: Scene,
-) -> Iterator[Violation]:
+) -> Iterator[Violation | Note]:
     compiled = _compile(policy)
     if policy.spec.param_kind is None:
         yield from evaluate(compiled, scene, None)

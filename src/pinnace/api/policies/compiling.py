@@ -61,12 +61,23 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotation for the audit log; its value is a string, or null for none."""
+
+    key: str
+    text: str
+    program: Program
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A policy, ready to be evaluated; `broken` says why it can't be, "" if it can."""
 
     conditions: tuple[tuple[str, Program], ...] = ()
     variables: dict[str, tuple[Program, tuple[str, ...]]] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     broken: str = ""
 
 
@@ -103,8 +114,17 @@ def _compile(spec: ValidatingAdmissionPolicySpec) -> Compiled:
         )
         for check in spec.validations
     )
+    annotations = tuple(
+        Annotation(
+            one.key,
+            one.value_expression.strip(),
+            compile_expression(one.value_expression),
+            needs(one.value_expression),
+        )
+        for one in spec.audit_annotations
+    )
     conditions = tuple((one.name, compile_expression(one.expression)) for one in spec.match_conditions)
-    return Compiled(conditions, variables, checks)
+    return Compiled(conditions, variables, checks, annotations)
 
 
 def _close(variables: Iterable[Variable]) -> dict[str, tuple[str, ...]]:

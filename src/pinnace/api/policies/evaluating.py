@@ -15,22 +15,32 @@ from pinnace.api.admission.attempt import Attempt, Operation
 from pinnace.api.cel.authorizing import make_authorizer
 from pinnace.api.cel.engine import CelError, Program
 from pinnace.api.custom.judging import whole_document_of
-from pinnace.api.policies.compiling import Check, Compiled, policy_environment
+from pinnace.api.policies.compiling import Annotation, Check, Compiled, policy_environment
 from pinnace.api.policies.matching import namespace_of
 from pinnace.kube import codec
 from pinnace.kube.kinds import SCALE
 from pinnace.kube.objects.custom import CustomObject
 
+MAX_ANNOTATION = 10 * 1024  # bytes. Source: policy/validating/dispatcher.go, maxAuditAnnotationValueLength
 MAX_MESSAGE = 5120  # bytes. Source: apiserver/pkg/cel/limits
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What a policy has against an attempt. `failed` says that it could not be evaluated."""
+    """What a policy has against an attempt. `failed` says that it could not be evaluated; `index` which check it was."""
 
     message: str
     reason: str = "Invalid"
     failed: bool = False
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a policy wants to have in the audit log."""
+
+    key: str
+    value: str
 
 
 class Scene:
@@ -90,8 +100,8 @@ def _request_of(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def evaluate(compiled: Compiled, scene: Scene, params: Any) -> Iterator[Violation]:
-    """Yield what a policy has against an attempt, for one parameter object; None for a policy without."""
+def evaluate(compiled: Compiled, scene: Scene, params: Any) -> Iterator[Violation | Note]:
+    """Yield what a policy has against an attempt or notes of it, for one parameter object; None for a policy without."""
     if compiled.broken:
         yield Violation(compiled.broken, failed=True)
         return
@@ -113,14 +123,37 @@ def evaluate(compiled: Compiled, scene: Scene, params: Any) -> Iterator[Violatio
         yield failure
         return
     known: dict[str, Any] = {}
-    for check in compiled.checks:
-        found = _judge(check, compiled, scene, params, known)
+    for index, check in enumerate(compiled.checks):
+        found = _judge(index, check, compiled, scene, params, known)
         if found is not None:
             yield found
+    for annotation in compiled.annotations:
+        noted = _annotate(annotation, compiled, scene, params, known)
+        if noted is not None:
+            yield noted
+
+
+def _annotate(
+    annotation: Annotation, compiled: Compiled, scene: Scene, params: Any, known: dict[str, Any]
+) -> Violation | Note | None:
+    try:
+        activation = _with_variables(annotation.needs, compiled, scene, params, known)
+        value = annotation.program.evaluate(activation).value
+    except CelError as error:
+        return Violation(f"expression '{annotation.text}' resulted in error: {error}", failed=True)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        return Violation(
+            f"valueExpression '{annotation.text}' resulted in unsupported return type: must evaluate to string or null",
+            failed=True,
+        )
+    text = value.strip()
+    return Note(annotation.key, text.encode()[:MAX_ANNOTATION].decode(errors="ignore")) if text else None
 
 
 def _judge(
-    check: Check, compiled: Compiled, scene: Scene, params: Any, known: dict[str, Any]
+    index: int, check: Check, compiled: Compiled, scene: Scene, params: Any, known: dict[str, Any]
 ) -> Violation | None:
     try:
         activation = _with_variables(check.needs, compiled, scene, params, known)
@@ -129,7 +162,7 @@ def _judge(
         return Violation(f"expression '{check.text}' resulted in error: {error}", failed=True)
     if holds is True:
         return None
-    return Violation(_message_of(check, activation), check.reason)
+    return Violation(_message_of(check, activation), check.reason, index=index)
 
 
 def _with_variables(

@@ -1,7 +1,7 @@
 """Holds pods to their namespace's Pod Security level, and warns of templates that would break it.
 
 Rows of the chain. Source: Kubernetes v1.37, pod-security-admission/admission/admission.go. A violation that is audited is
-a line in the daemon's log. Invariant: a namespace without labels costs one look at its labels.
+a line in the daemon's log and an annotation in the audit log. Invariant: a namespace without labels costs one look at its labels.
 """
 
 import logging
@@ -21,6 +21,9 @@ from pinnace.kube.objects.meta_v1 import ObjectMeta
 
 log = logging.getLogger("pinnace.audit")
 
+# Annotations of the audit log. Source: pod-security-admission/api/constants.go.
+_ENFORCED = "pod-security.kubernetes.io/enforce-policy"
+_AUDITED = "pod-security.kubernetes.io/audit-violations"
 PODS_MOST = 3000  # Source: the same file, defaultNamespaceMaxPodsToCheck
 
 
@@ -34,6 +37,7 @@ def admit_pod(attempt: Attempt) -> None:
         return
     found = find_violations(policy.enforce, pod.metadata, pod.spec)
     if found:
+        attempt.context.note(_ENFORCED, str(policy.enforce))
         why = f'violates PodSecurity "{policy.enforce}": {_render(found)}'
         raise forbidden(POD, attempt.name, why)
     _tell(attempt, policy, pod.metadata, pod.spec)
@@ -58,16 +62,14 @@ def _policy_of(attempt: Attempt) -> Policy | None:
 
 def _tell(attempt: Attempt, policy: Policy, meta: ObjectMeta, spec: PodSpec) -> None:
     audited = find_violations(policy.audit, meta, spec)
-    if audited and not attempt.dry_run:
-        log.info(
-            '%s %s/%s of %s would violate PodSecurity "%s": %s',
-            attempt.kind.group_resource,
-            attempt.namespace,
-            attempt.name,
-            attempt.context.user,
-            policy.audit,
-            _render(audited),
-        )
+    if audited:
+        text = f'would violate PodSecurity "{policy.audit}": {_render(audited)}'
+        attempt.context.note(_AUDITED, text)
+        if attempt.kind is POD:
+            attempt.context.note(_ENFORCED, str(policy.enforce))
+        if not attempt.dry_run:
+            where = f"{attempt.kind.group_resource} {attempt.namespace}/{attempt.name}"
+            log.info("%s of %s %s", where, attempt.context.user, text)
     if not attempt.context.reads_warnings:
         return
     found = audited if policy.warn == policy.audit else find_violations(policy.warn, meta, spec)

@@ -19,6 +19,9 @@ from pinnace.kubeapi.negotiation import JSON, YAML
 T = TypeVar("T")
 
 _LARGE = 128 * 1024  # bytes: some milliseconds of looking through
+# Objects and lists in one document. What is checked piece by piece is checked on the loop: these take half a second, the
+# million that 3 MiB can hold took nine. A schema spends a hundred bytes and more on each of its parts.
+_PARTS_MOST = 50_000
 _READABLE = (JSON, YAML, protobuf.MEDIA_TYPE)
 
 
@@ -59,10 +62,10 @@ async def read_document(
         raise unsupported(media_type, _READABLE)
     body = await read_body(request, limit)
     if media_type == YAML:
-        return await aside(body, yaml_to_json, body, twice)
+        body = await aside(body, yaml_to_json, body, twice)
     if media_type == protobuf.MEDIA_TYPE and body:
         body = await aside(body, protobuf.protobuf_to_json, kind, body)
-    await aside(body, check_depth, body)
+    await aside(body, check_shape, body)
     return body
 
 
@@ -73,19 +76,24 @@ async def aside(body: bytes, function: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.to_thread(function, *arguments)
 
 
-def check_depth(body: bytes) -> None:
-    """Return if the document is no deeper than what can be walked safely. Raises: ApiError BadRequest.
+def check_shape(body: bytes) -> None:
+    """Return if the document is no deeper and has no more parts than can be walked safely.
 
     Units: nested objects and lists. Kubernetes' own documents have some 20 levels, schemas of definitions some more.
+    Raises: ApiError BadRequest, RequestEntityTooLarge.
     """
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
-    depth = 0
+    depth = parts = 0
     for match in _BRACKETS.finditer(body):
         if match.lastgroup == "open":
             depth += 1
+            parts += 1
             if depth > MAX_DEPTH:
                 raise ApiError(Reason.BAD_REQUEST, "json parse error: exceeded max depth")
+            if parts > _PARTS_MOST:
+                why = f"Request entity too large: limit is {_PARTS_MOST} objects and lists in one document"
+                raise ApiError(Reason.REQUEST_ENTITY_TOO_LARGE, why)
         elif match.lastgroup == "close":
             depth -= 1
 

@@ -17,7 +17,7 @@ from pinnace.kube.manifests import yaml_to_json
 from pinnace.kube.ranges import check_operations, check_values
 from pinnace.kube.strict import find_unknown_fields, strict_error, strict_patch_error
 from pinnace.kubeapi.answers import answer
-from pinnace.kubeapi.bodies import aside, check_depth, media_type_of, read_body, read_document, unsupported
+from pinnace.kubeapi.bodies import aside, check_shape, media_type_of, read_body, read_document, unsupported
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.negotiation import PLAIN, SINGLE_FORMS, negotiate
 from pinnace.kubeapi.presenting import Presenter
@@ -140,7 +140,7 @@ async def read_patch(call: Call, kind: Kind[Any]) -> Patch:
     twice: list[str] = []
     if media_type == PatchType.APPLY.value and not _is_json(body):
         body = await aside(body, yaml_to_json, body, twice)
-    await aside(body, check_depth, body)
+    await aside(body, check_shape, body)
     if media_type == PatchType.JSON.value:
         call.result_validation = validation  # only what comes out of it can be compared with the kind
         check_operations(body)

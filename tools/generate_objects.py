@@ -53,7 +53,10 @@ MODULES: dict[str, str] = {
 SCALARS: dict[str, tuple[str, str]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": ("str | int | float", "int"),
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": ("int | str", "int"),
-    f"{META}.FieldsV1": ("Raw", ""),  # kept as it is written: most readers don't look into it, and it is large
+    f"{META}.FieldsV1": (
+        "Raw",
+        "",
+    ),  # kept as it is written: most readers don't look into it, and it is large
     "io.k8s.apimachinery.pkg.runtime.RawExtension": ("dict[str, Any]", ""),
     f"{APIEXTENSIONS}.JSON": ("Any", ""),
     f"{APIEXTENSIONS}.JSONSchemaProps": ("dict[str, Any]", ""),

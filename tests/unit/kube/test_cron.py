@@ -1,5 +1,7 @@
 """Schedules of CronJobs: what they mean, and the words in which wrong ones are refused."""
 
+import contextlib
+
 import pytest
 
 from pinnace.kube.cron import CronError, Schedule, parse_schedule
@@ -104,7 +106,5 @@ def test_wrong_schedules_are_named_in_kubernetes_words(text: str, sentence: str)
 
 @pytest.mark.parametrize("text", ["*" * 10_000, "1," * 10_000 + " * * * *", "@every " + "9" * 10_000 + "h"])
 def test_long_texts_end_soon(text: str) -> None:
-    try:
+    with contextlib.suppress(CronError):
         parse_schedule(text)
-    except ValueError as error:
-        assert isinstance(error, CronError)

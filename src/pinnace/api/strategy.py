@@ -16,6 +16,7 @@ from pinnace.api.validation.names import NameRule, check_subdomain
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import Kind
 from pinnace.kube.objects.meta_v1 import ObjectMeta
+from pinnace.kube.selectors import selector_of
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -138,4 +139,36 @@ def with_meta(obj: T, **changes: Any) -> T:
     """Return the object with changed metadata."""
     changed: Any = replace(obj, metadata=replace(meta_of(obj), **changes))  # type: ignore[type-var]
     result: T = changed
+    return result
+
+
+def drop_status(obj: T) -> T:
+    """Return a new object without a status: who creates it does not set one."""
+    changed: Any = obj
+    result: T = replace(changed, status=type(changed.status)())
+    return result
+
+
+def keep_status(new: T, old: T) -> T:
+    """Return the new object with the old one's status: it has a way of its own."""
+    changed: Any = new
+    former: Any = old
+    result: T = replace(changed, status=former.status)
+    return result
+
+
+def take_status(new: T, old: T) -> T:
+    """Return the old object with the new one's status: a write of the status changes nothing else."""
+    return keep_status(old, new)
+
+
+def read_replicas(obj: Any) -> tuple[int, int, str]:
+    """Return what the `scale` view shows of a kind with replicas and a label selector."""
+    return obj.spec.replicas or 0, obj.status.replicas or 0, str(selector_of(obj.spec.selector))
+
+
+def write_replicas(obj: T, replicas: int) -> T:
+    """Return the object with another number of replicas."""
+    changed: Any = obj
+    result: T = replace(changed, spec=replace(changed.spec, replicas=replicas))
     return result

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from pinnace.api.kinds.job import default_job_template
 from pinnace.api.kinds.replicas import find_name_warnings
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, drop_status, keep_status, take_status
 from pinnace.api.validation.jobs import find_job_warnings, validate_job_spec
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.cron import CronError, load_zone, parse_schedule
 from pinnace.kube.kinds import CRON_JOB
-from pinnace.kube.objects.batch_v1 import CronJob, CronJobStatus, JobTemplateSpec
+from pinnace.kube.objects.batch_v1 import CronJob, JobTemplateSpec
 
 SUCCESSFUL_KEPT = 3
 FAILED_KEPT = 1
@@ -39,18 +39,6 @@ def _default(cron_job: CronJob) -> CronJob:
             job_template=replace(spec.job_template, spec=default_job_template(spec.job_template.spec)),
         ),
     )
-
-
-def _prepare_create(cron_job: CronJob) -> CronJob:
-    return replace(cron_job, status=CronJobStatus())
-
-
-def _prepare_update(new: CronJob, old: CronJob) -> CronJob:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: CronJob, old: CronJob) -> CronJob:
-    return replace(old, status=new.status)
 
 
 def _validate_change(new: CronJob, old: CronJob | None, problems: Problems) -> None:
@@ -122,9 +110,9 @@ def _warn(cron_job: CronJob) -> Iterator[str]:
 STRATEGY = Strategy(
     kind=CRON_JOB,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate_change=_validate_change,
     generation=True,
     warn=_warn,

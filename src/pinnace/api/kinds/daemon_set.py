@@ -20,7 +20,7 @@ from pinnace.api.kinds.replicas import (
     validate_share_most,
     validate_template,
 )
-from pinnace.api.strategy import Strategy, with_meta
+from pinnace.api.strategy import Strategy, take_status, with_meta
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.selectors import is_empty_selector, validate_label_selector
 from pinnace.api.validation.warnings import find_template_warnings
@@ -100,10 +100,6 @@ def _count_templates(daemon_set: DaemonSet, count: int) -> DaemonSet:
     return with_meta(daemon_set, annotations={**annotations, TEMPLATE_GENERATION: str(count)})
 
 
-def _prepare_status(new: DaemonSet, old: DaemonSet) -> DaemonSet:
-    return replace(old, status=new.status)
-
-
 def _validate(daemon_set: DaemonSet, problems: Problems) -> None:
     spec = daemon_set.spec
     if spec.selector is not None:
@@ -161,7 +157,7 @@ STRATEGY = Strategy(
     default=_default,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,

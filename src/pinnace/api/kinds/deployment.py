@@ -17,18 +17,16 @@ from pinnace.api.kinds.replicas import (
     validate_share_most,
     validate_template,
 )
-from pinnace.api.strategy import Scaling, Strategy
+from pinnace.api.strategy import Scaling, Strategy, drop_status, keep_status, read_replicas, write_replicas
 from pinnace.api.validation.metadata import validate_metadata_update
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.warnings import find_template_warnings
 from pinnace.kube.kinds import DEPLOYMENT
 from pinnace.kube.objects.apps_v1 import (
     Deployment,
-    DeploymentStatus,
     DeploymentStrategy,
     RollingUpdateDeployment,
 )
-from pinnace.kube.selectors import selector_of
 
 DEFAULT_SHARE = "25%"
 HISTORY_LIMIT = 10
@@ -66,14 +64,6 @@ def _default_strategy(strategy: DeploymentStrategy) -> DeploymentStrategy:
             max_unavailable=DEFAULT_SHARE if rolling.max_unavailable is None else rolling.max_unavailable,
         ),
     )
-
-
-def _prepare_create(deployment: Deployment) -> Deployment:
-    return replace(deployment, status=DeploymentStatus())
-
-
-def _prepare_update(new: Deployment, old: Deployment) -> Deployment:
-    return replace(new, status=old.status)
 
 
 def _prepare_status(new: Deployment, old: Deployment) -> Deployment:
@@ -157,20 +147,11 @@ def _warn(deployment: Deployment) -> Iterator[str]:
     yield from find_template_warnings(deployment.spec.template, "spec.template")
 
 
-def _read_scale(deployment: Deployment) -> tuple[int, int, str]:
-    selector = str(selector_of(deployment.spec.selector))
-    return deployment.spec.replicas or 0, deployment.status.replicas or 0, selector
-
-
-def _write_scale(deployment: Deployment, replicas: int) -> Deployment:
-    return replace(deployment, spec=replace(deployment.spec, replicas=replicas))
-
-
 STRATEGY = Strategy(
     kind=DEPLOYMENT,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
@@ -178,5 +159,5 @@ STRATEGY = Strategy(
     generation=True,
     counts_annotations=True,
     warn=_warn,
-    scaling=Scaling(read=_read_scale, write=_write_scale),
+    scaling=Scaling(read=read_replicas, write=write_replicas),
 )

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from pinnace.api.defaults.quantities import canonical_quantity
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, drop_status, keep_status, take_status
 from pinnace.api.validation.names import check_path_segment
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.resources import validate_quantity
@@ -18,7 +18,6 @@ from pinnace.kube.objects.autoscaling_v2 import (
     CrossVersionObjectReference,
     HorizontalPodAutoscaler,
     HorizontalPodAutoscalerBehavior,
-    HorizontalPodAutoscalerStatus,
     HPAScalingPolicy,
     HPAScalingRules,
     MetricSpec,
@@ -89,18 +88,6 @@ def _default_behavior(behavior: HorizontalPodAutoscalerBehavior) -> HorizontalPo
 
 def _default_rules(rules: HPAScalingRules, policies: tuple[HPAScalingPolicy, ...]) -> HPAScalingRules:
     return replace(rules, select_policy=rules.select_policy or "Max", policies=rules.policies or policies)
-
-
-def _prepare_create(hpa: HorizontalPodAutoscaler) -> HorizontalPodAutoscaler:
-    return replace(hpa, status=HorizontalPodAutoscalerStatus())
-
-
-def _prepare_update(new: HorizontalPodAutoscaler, old: HorizontalPodAutoscaler) -> HorizontalPodAutoscaler:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: HorizontalPodAutoscaler, old: HorizontalPodAutoscaler) -> HorizontalPodAutoscaler:
-    return replace(old, status=new.status)
 
 
 def _validate(hpa: HorizontalPodAutoscaler, problems: Problems) -> None:
@@ -242,9 +229,9 @@ def _validate_rules(rules: HPAScalingRules, path: str, problems: Problems) -> No
 STRATEGY = Strategy(
     kind=HORIZONTAL_POD_AUTOSCALER,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_status=_validate_status,
 )

@@ -1,8 +1,6 @@
 """The Ingress' row. Pure. Source: Kubernetes v1.36, pkg/apis/networking/validation, ValidateIngressSpec."""
 
-from msgspec.structs import replace
-
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, drop_status, keep_status, take_status
 from pinnace.api.validation.addresses import NOT_AN_IP, is_ip
 from pinnace.api.validation.cluster_warnings import find_ingress_warnings
 from pinnace.api.validation.hosts import validate_host
@@ -21,25 +19,12 @@ from pinnace.kube.objects.networking_v1 import (
     IngressBackend,
     IngressServiceBackend,
     IngressSpec,
-    IngressStatus,
 )
 
 OLD_CLASS = "kubernetes.io/ingress.class"
 PATH_TYPES = frozenset({"Exact", "ImplementationSpecific", "Prefix"})
 _FORBIDDEN_PARTS = ("//", "/./", "/../", "%2f", "%2F")
 _FORBIDDEN_ENDS = ("/..", "/.")
-
-
-def _prepare_create(ingress: Ingress) -> Ingress:
-    return replace(ingress, status=IngressStatus())
-
-
-def _prepare_update(new: Ingress, old: Ingress) -> Ingress:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: Ingress, old: Ingress) -> Ingress:
-    return replace(old, status=new.status)
 
 
 def _validate(ingress: Ingress, problems: Problems) -> None:
@@ -157,9 +142,9 @@ def _validate_status(new: Ingress, old: Ingress, problems: Problems) -> None:
 
 STRATEGY = Strategy(
     kind=INGRESS,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_change=_validate_change,
     validate_status=_validate_status,

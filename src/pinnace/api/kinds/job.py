@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pinnace.api.defaults.pods import default_template
 from pinnace.api.kinds.replicas import NO_MATCH, find_name_warnings, read_selector
-from pinnace.api.strategy import Strategy, with_meta
+from pinnace.api.strategy import Strategy, keep_status, take_status, with_meta
 from pinnace.api.validation.job_status import is_true, validate_job_status
 from pinnace.api.validation.jobs import NON_INDEXED, find_job_warnings, is_indexed, validate_job_spec
 from pinnace.api.validation.names import check_label_name
@@ -101,14 +101,6 @@ def _with_selector(job: Job) -> Job:
             template=replace(template, metadata=replace(template.metadata, labels=labels)),
         ),
     )
-
-
-def _prepare_update(new: Job, old: Job) -> Job:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: Job, old: Job) -> Job:
-    return replace(old, status=new.status)
 
 
 def _validate_change(new: Job, old: Job | None, problems: Problems) -> None:
@@ -226,8 +218,8 @@ STRATEGY = Strategy(
     kind=JOB,
     default=_default,
     prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate_change=_validate_change,
     validate_update=_validate_update,
     validate_status=validate_job_status,

@@ -5,7 +5,7 @@ Source: Kubernetes v1.36, pkg/registry/core/namespace/strategy.go and storage.
 
 from msgspec.structs import replace
 
-from pinnace.api.strategy import Strategy, with_meta
+from pinnace.api.strategy import Strategy, take_status, with_meta
 from pinnace.api.validation.names import check_label_name, check_qualified_name
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import NAMESPACE
@@ -33,10 +33,6 @@ def _prepare_create(namespace: Namespace) -> Namespace:
 
 def _prepare_update(new: Namespace, old: Namespace) -> Namespace:
     return replace(new, spec=replace(new.spec, finalizers=old.spec.finalizers), status=old.status)
-
-
-def _prepare_status(new: Namespace, old: Namespace) -> Namespace:
-    return replace(old, status=new.status)
 
 
 def prepare_finalize(new: Namespace, old: Namespace) -> Namespace:
@@ -68,7 +64,7 @@ STRATEGY = Strategy(
     default=_default,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_status=_validate_status,
     may_go=lambda namespace: not namespace.spec.finalizers,

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from msgspec.structs import replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, keep_status
 from pinnace.api.validation.addresses import validate_range
 from pinnace.api.validation.names import check_label_value, check_qualified_name
 from pinnace.api.validation.problems import Problems
@@ -27,10 +27,6 @@ def _default(node: Node) -> Node:
     if capacity is status.capacity and allocatable is status.allocatable and spec is node.spec:
         return node
     return replace(node, spec=spec, status=replace(status, capacity=capacity, allocatable=allocatable))
-
-
-def _prepare_update(new: Node, old: Node) -> Node:
-    return replace(new, status=old.status)
 
 
 def _prepare_status(new: Node, old: Node) -> Node:
@@ -97,7 +93,7 @@ def _validate_status(new: Node, old: Node, problems: Problems) -> None:
 STRATEGY = Strategy(
     kind=NODE,
     default=_default,
-    prepare_update=_prepare_update,
+    prepare_update=keep_status,
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,

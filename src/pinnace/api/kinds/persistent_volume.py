@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import fields, replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
-from pinnace.api.strategy import Strategy, with_meta
+from pinnace.api.strategy import Strategy, keep_status, take_status, with_meta
 from pinnace.api.validation.cluster_warnings import find_volume_warnings
 from pinnace.api.validation.names import check_qualified_name, check_subdomain
 from pinnace.api.validation.problems import Problems
@@ -70,14 +70,6 @@ def _prepare_create(volume: PersistentVolume) -> PersistentVolume:
         # Source: plugin/pkg/admission/storage/storageobjectinuseprotection.
         volume = with_meta(volume, finalizers=(*finalizers, PROTECTS_VOLUME))
     return replace(volume, status=PersistentVolumeStatus(phase="Pending"))
-
-
-def _prepare_update(new: PersistentVolume, old: PersistentVolume) -> PersistentVolume:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: PersistentVolume, old: PersistentVolume) -> PersistentVolume:
-    return replace(old, status=new.status)
 
 
 def _validate(volume: PersistentVolume, problems: Problems) -> None:
@@ -170,8 +162,8 @@ STRATEGY = Strategy(
     kind=PERSISTENT_VOLUME,
     default=_default,
     prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_update=_validate_update,
     warn=find_volume_warnings,

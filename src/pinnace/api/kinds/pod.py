@@ -8,7 +8,7 @@ from pinnace.api.defaults.pods import default_pod_spec
 from pinnace.api.defaults.qos import compute_qos_class
 from pinnace.api.kinds.pod_parts import SUBPARTS
 from pinnace.api.memo import Memo, spec_key
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, keep_status
 from pinnace.api.validation.pod_annotations import validate_annotation_update, validate_pod_annotations
 from pinnace.api.validation.pod_status import validate_pod_status
 from pinnace.api.validation.pod_updates import validate_pod_update
@@ -57,10 +57,6 @@ def _qos_class(spec: PodSpec) -> str:
         known = compute_qos_class(spec)
         _CLASS.put(key, known)
     return known
-
-
-def _prepare_update(new: Pod, old: Pod) -> Pod:
-    return replace(new, status=old.status)
 
 
 def _prepare_status(new: Pod, old: Pod) -> Pod:
@@ -120,7 +116,7 @@ STRATEGY = Strategy(
     kind=POD,
     default=_default,
     prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
+    prepare_update=keep_status,
     prepare_status=_prepare_status,
     validate=_validate,
     validate_change=_validate_change,

@@ -1,13 +1,11 @@
 """The PodDisruptionBudget's row. Pure. Source: Kubernetes v1.36, pkg/apis/policy/validation, pkg/registry/policy."""
 
-from msgspec.structs import replace
-
 from pinnace.api.kinds.replicas import validate_counts, validate_share, validate_share_most
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, drop_status, keep_status, take_status
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.selectors import validate_label_selector
 from pinnace.kube.kinds import POD_DISRUPTION_BUDGET
-from pinnace.kube.objects.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetStatus
+from pinnace.kube.objects.policy_v1 import PodDisruptionBudget
 
 _POLICIES = frozenset({"AlwaysAllow", "IfHealthyBudget"})
 _COUNTS = (
@@ -16,18 +14,6 @@ _COUNTS = (
     ("desired_healthy", "desiredHealthy"),
     ("expected_pods", "expectedPods"),
 )
-
-
-def _prepare_create(budget: PodDisruptionBudget) -> PodDisruptionBudget:
-    return replace(budget, status=PodDisruptionBudgetStatus())
-
-
-def _prepare_update(new: PodDisruptionBudget, old: PodDisruptionBudget) -> PodDisruptionBudget:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: PodDisruptionBudget, old: PodDisruptionBudget) -> PodDisruptionBudget:
-    return replace(old, status=new.status)
 
 
 def _validate(budget: PodDisruptionBudget, problems: Problems) -> None:
@@ -52,9 +38,9 @@ def _validate_status(new: PodDisruptionBudget, old: PodDisruptionBudget, problem
 
 STRATEGY = Strategy(
     kind=POD_DISRUPTION_BUDGET,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_status=_validate_status,
     generation=True,

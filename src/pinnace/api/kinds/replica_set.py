@@ -14,12 +14,19 @@ from pinnace.api.kinds.replicas import (
     validate_selector,
     validate_template,
 )
-from pinnace.api.strategy import Scaling, Strategy
+from pinnace.api.strategy import (
+    Scaling,
+    Strategy,
+    drop_status,
+    keep_status,
+    read_replicas,
+    take_status,
+    write_replicas,
+)
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.warnings import find_template_warnings
 from pinnace.kube.kinds import REPLICA_SET
-from pinnace.kube.objects.apps_v1 import ReplicaSet, ReplicaSetStatus
-from pinnace.kube.selectors import selector_of
+from pinnace.kube.objects.apps_v1 import ReplicaSet
 
 
 def _default(replica_set: ReplicaSet) -> ReplicaSet:
@@ -29,18 +36,6 @@ def _default(replica_set: ReplicaSet) -> ReplicaSet:
     if template is spec.template and replicas == spec.replicas:
         return replica_set
     return replace(replica_set, spec=replace(spec, replicas=replicas, template=template))
-
-
-def _prepare_create(replica_set: ReplicaSet) -> ReplicaSet:
-    return replace(replica_set, status=ReplicaSetStatus())
-
-
-def _prepare_update(new: ReplicaSet, old: ReplicaSet) -> ReplicaSet:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: ReplicaSet, old: ReplicaSet) -> ReplicaSet:
-    return replace(old, status=new.status)
 
 
 def _validate(replica_set: ReplicaSet, problems: Problems) -> None:
@@ -78,25 +73,16 @@ def _warn(replica_set: ReplicaSet) -> Iterator[str]:
     yield from find_template_warnings(replica_set.spec.template, "spec.template")
 
 
-def _read_scale(replica_set: ReplicaSet) -> tuple[int, int, str]:
-    selector = str(selector_of(replica_set.spec.selector))
-    return replica_set.spec.replicas or 0, replica_set.status.replicas, selector
-
-
-def _write_scale(replica_set: ReplicaSet, replicas: int) -> ReplicaSet:
-    return replace(replica_set, spec=replace(replica_set.spec, replicas=replicas))
-
-
 STRATEGY = Strategy(
     kind=REPLICA_SET,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=validate_replica_status,
     generation=True,
     warn=_warn,
-    scaling=Scaling(read=_read_scale, write=_write_scale),
+    scaling=Scaling(read=read_replicas, write=write_replicas),
 )

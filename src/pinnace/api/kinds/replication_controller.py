@@ -11,11 +11,19 @@ from msgspec.structs import replace
 from pinnace.api.defaults.pods import default_template
 from pinnace.api.kinds.replica_set import validate_replica_status
 from pinnace.api.kinds.replicas import find_name_warnings, validate_match, validate_template
-from pinnace.api.strategy import Scaling, Strategy, with_meta
+from pinnace.api.strategy import (
+    Scaling,
+    Strategy,
+    drop_status,
+    keep_status,
+    take_status,
+    with_meta,
+    write_replicas,
+)
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.warnings import find_template_warnings
 from pinnace.kube.kinds import REPLICATION_CONTROLLER
-from pinnace.kube.objects.core_v1 import PodTemplateSpec, ReplicationController, ReplicationControllerStatus
+from pinnace.kube.objects.core_v1 import PodTemplateSpec, ReplicationController
 from pinnace.kube.selectors import selector_of_map
 
 
@@ -34,18 +42,6 @@ def _default(controller: ReplicationController) -> ReplicationController:
         ),
     )
     return with_meta(filled, labels=dict(labels)) if labels and not controller.metadata.labels else filled
-
-
-def _prepare_create(controller: ReplicationController) -> ReplicationController:
-    return replace(controller, status=ReplicationControllerStatus())
-
-
-def _prepare_update(new: ReplicationController, old: ReplicationController) -> ReplicationController:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: ReplicationController, old: ReplicationController) -> ReplicationController:
-    return replace(old, status=new.status)
 
 
 def _validate(controller: ReplicationController, problems: Problems) -> None:
@@ -72,20 +68,16 @@ def _read_scale(controller: ReplicationController) -> tuple[int, int, str]:
     return controller.spec.replicas or 0, controller.status.replicas, selector
 
 
-def _write_scale(controller: ReplicationController, replicas: int) -> ReplicationController:
-    return replace(controller, spec=replace(controller.spec, replicas=replicas))
-
-
 STRATEGY = Strategy(
     kind=REPLICATION_CONTROLLER,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_status=validate_replica_status,
     generation=True,
     orphans=True,
     warn=_warn,
-    scaling=Scaling(read=_read_scale, write=_write_scale),
+    scaling=Scaling(read=_read_scale, write=write_replicas),
 )

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from pinnace.api.defaults.quantities import canonical_quantities
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, drop_status, keep_status, take_status
 from pinnace.api.validation import quotas
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.kinds import RESOURCE_QUOTA
 from pinnace.kube.objects.core_v1 import (
     ResourceQuota,
     ResourceQuotaSpec,
-    ResourceQuotaStatus,
     ScopedResourceSelectorRequirement,
 )
 from pinnace.kube.quantity import QuantityLike
@@ -38,18 +37,6 @@ def _default(quota: ResourceQuota) -> ResourceQuota:
             used=canonical_quantities(quota.status.used),
         ),
     )
-
-
-def _prepare_create(quota: ResourceQuota) -> ResourceQuota:
-    return replace(quota, status=ResourceQuotaStatus())
-
-
-def _prepare_update(new: ResourceQuota, old: ResourceQuota) -> ResourceQuota:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: ResourceQuota, old: ResourceQuota) -> ResourceQuota:
-    return replace(old, status=new.status)
 
 
 def _validate(quota: ResourceQuota, problems: Problems) -> None:
@@ -129,9 +116,9 @@ def _validate_status(new: ResourceQuota, old: ResourceQuota, problems: Problems)
 STRATEGY = Strategy(
     kind=RESOURCE_QUOTA,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,

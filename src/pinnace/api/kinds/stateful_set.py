@@ -20,7 +20,15 @@ from pinnace.api.kinds.replicas import (
     validate_share,
     validate_share_most,
 )
-from pinnace.api.strategy import Scaling, Strategy
+from pinnace.api.strategy import (
+    Scaling,
+    Strategy,
+    drop_status,
+    keep_status,
+    read_replicas,
+    take_status,
+    write_replicas,
+)
 from pinnace.api.validation.names import check_label_name
 from pinnace.api.validation.pods import validate_pod_template
 from pinnace.api.validation.problems import Problems
@@ -31,11 +39,9 @@ from pinnace.kube.objects.apps_v1 import (
     StatefulSet,
     StatefulSetPersistentVolumeClaimRetentionPolicy,
     StatefulSetSpec,
-    StatefulSetStatus,
     StatefulSetUpdateStrategy,
 )
 from pinnace.kube.objects.core_v1 import PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume
-from pinnace.kube.selectors import selector_of
 
 HISTORY_LIMIT = 10
 _MANAGEMENT = ("OrderedReady", "Parallel")
@@ -86,18 +92,6 @@ def _default_strategy(strategy: StatefulSetUpdateStrategy) -> StatefulSetUpdateS
     if rolling is not None and kind == "RollingUpdate" and rolling.partition is None:
         rolling = replace(rolling, partition=0)
     return StatefulSetUpdateStrategy(type=kind, rolling_update=rolling)
-
-
-def _prepare_create(stateful_set: StatefulSet) -> StatefulSet:
-    return replace(stateful_set, status=StatefulSetStatus())
-
-
-def _prepare_update(new: StatefulSet, old: StatefulSet) -> StatefulSet:
-    return replace(new, status=old.status)
-
-
-def _prepare_status(new: StatefulSet, old: StatefulSet) -> StatefulSet:
-    return replace(old, status=new.status)
 
 
 def _validate(stateful_set: StatefulSet, problems: Problems) -> None:
@@ -205,26 +199,17 @@ def _warn(stateful_set: StatefulSet) -> Iterator[str]:
         )
 
 
-def _read_scale(stateful_set: StatefulSet) -> tuple[int, int, str]:
-    selector = str(selector_of(stateful_set.spec.selector))
-    return stateful_set.spec.replicas or 0, stateful_set.status.replicas, selector
-
-
-def _write_scale(stateful_set: StatefulSet, replicas: int) -> StatefulSet:
-    return replace(stateful_set, spec=replace(stateful_set.spec, replicas=replicas))
-
-
 STRATEGY = Strategy(
     kind=STATEFUL_SET,
     name_rule=check_label_name,
     default=_default,
-    prepare_create=_prepare_create,
-    prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_create=drop_status,
+    prepare_update=keep_status,
+    prepare_status=take_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,
     generation=True,
     warn=_warn,
-    scaling=Scaling(read=_read_scale, write=_write_scale),
+    scaling=Scaling(read=read_replicas, write=write_replicas),
 )

@@ -7,8 +7,9 @@ import re
 
 from msgspec.structs import replace
 
+from pinnace.api.cel.names import RESERVED
 from pinnace.api.policies.compiling import find_fault
-from pinnace.api.strategy import Strategy
+from pinnace.api.strategy import Strategy, take_status
 from pinnace.api.validation.names import check_label_name, check_path_segment, check_qualified_name
 from pinnace.api.validation.problems import Problems
 from pinnace.api.validation.selectors import validate_label_selector
@@ -35,31 +36,6 @@ REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 ACTIONS = ("Audit", "Deny", "Warn")
 MAX_CONDITIONS = 64
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 
 
 # ---------------------------------------------------------------------------------------------------- defaults
@@ -215,7 +191,7 @@ def _validate_variables(variables: tuple[Variable, ...], has_params: bool, probl
         where = f"spec.variables[{index}]"
         if not variable.name.strip():
             problems.required(f"{where}.name", "name is not specified")
-        elif not _IDENTIFIER.fullmatch(variable.name) or variable.name in _RESERVED:
+        elif not _IDENTIFIER.fullmatch(variable.name) or variable.name in RESERVED:
             problems.invalid(f"{where}.name", variable.name, "name is not a valid CEL identifier")
         if variable.name in known:
             problems.duplicate(f"{where}.name", variable.name)
@@ -335,17 +311,13 @@ def _next_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy)
     return replace(new, status=_observed((old.metadata.generation or 0) + 1))
 
 
-def _take_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> ValidatingAdmissionPolicy:
-    return replace(old, status=new.status)
-
-
 POLICY = Strategy(
     kind=VALIDATING_ADMISSION_POLICY,
     name_rule=check_path_segment,
     default=_default,
     prepare_create=_first_status,
     prepare_update=_next_status,
-    prepare_status=_take_status,
+    prepare_status=take_status,
     validate=_validate,
     generation=True,
 )

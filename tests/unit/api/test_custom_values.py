@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from pinnace.api.cel.names import escape_name
 from pinnace.api.custom.lists import judge_lists
-from pinnace.api.custom.names import escape_name
 from pinnace.api.custom.rules import build_rules, uses_old_self
 from pinnace.api.custom.values import UNKNOWN, Judge
 from pinnace.api.validation.problems import Problems

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pinnace.api.cel.names import escape_name
 from pinnace.api.cel.tree import Node, Tree
-from pinnace.api.custom.names import escape_name
 from pinnace.kube.structural import Structural, compile_structural
 
 # What a value is known to be: a schema, the name of a scalar, or nothing that can be told.

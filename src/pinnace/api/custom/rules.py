@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinnace.api.cel.engine import CelError, Environment, Program, environment
-from pinnace.api.custom.names import escape_name
+from pinnace.api.cel.names import escape_name
 from pinnace.api.custom.values import UNKNOWN, key_of
 from pinnace.api.validation.problems import Problems
 from pinnace.kube.structural import Structural

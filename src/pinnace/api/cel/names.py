@@ -2,8 +2,8 @@
 
 import re
 
-# Source: Kubernetes v1.37, apiserver/pkg/cel/escaping.go; the CEL specification's reserved words.
-_RESERVED = frozenset(
+# Words that nothing can be called. Source: Kubernetes v1.37, apiserver/pkg/cel/escaping.go; the CEL specification's reserved words.
+RESERVED = frozenset(
     [
         "true",
         "false",
@@ -37,6 +37,6 @@ def escape_name(name: str) -> str | None:
     """Return how expressions call a property; None if they can't. Example: "x-prop" → "x__dash__prop"."""
     if not _NAME.fullmatch(name):
         return None
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"__{name}__"
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], name)

@@ -58,14 +58,6 @@ class Addresses:
         self._addresses.update((address, key) for address in claim.addresses)
         self._node_ports.update((port, key) for port in claim.node_ports)
 
-    def holder_of_address(self, address: str) -> Key | None:
-        """Return who holds an address."""
-        return self._addresses.get(address)
-
-    def holder_of_port(self, port: int) -> Key | None:
-        """Return who holds a node port."""
-        return self._node_ports.get(port)
-
     def contains(self, address: str) -> bool:
         """Say whether an address can be given to a Service."""
         try:

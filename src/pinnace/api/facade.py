@@ -144,7 +144,7 @@ class Api:
         return ObjectWatch(self.store, self._reader, kind, namespace, since)
 
     def get_raw(self, kind: Kind[Any], namespace: str, name: str) -> Record:
-        """Return the stored record; see `render_raw`. Raises: ApiError NotFound."""
+        """Return the stored record. Raises: ApiError NotFound."""
         return self._reader.get_record(kind, namespace, name)
 
     def list_raw(
@@ -161,10 +161,6 @@ class Api:
         Raises: Compacted, RevisionAhead.
         """
         return self.store.list(kind.resource, namespace or None, after=after, limit=limit, at=at)
-
-    def render_raw(self, kind: Kind[Any], record: Record) -> bytes:
-        """Return a record's JSON in the kind's version; the stored bytes themselves unless a version is converted."""
-        return self._reader.render(kind, record)
 
     def decode(self, kind: Kind[T], record: Record) -> T:
         """Return a record's object in the kind's version, through the cache."""
@@ -319,38 +315,6 @@ class Api:
         obj, gone = await self._writer.delete(written_kind(kind), key, wish, context)
         await self._settled(kind, obj, context)
         return Deletion(convert(obj, kind), gone)
-
-    async def delete_collection(
-        self,
-        kind: Kind[T],
-        namespace: str | None = None,
-        *,
-        labels: LabelPredicate | None = None,
-        fields: Mapping[str, str] | None = None,
-        grace_s: int | None = None,
-        propagation: str | None = None,
-        context: Context = SYSTEM,
-    ) -> tuple[T, ...]:
-        """Delete every object that matches; return them. One that goes meanwhile is no error."""
-        deleted: list[T] = []
-        for obj in self.list(kind, namespace, labels=labels, fields=fields):
-            meta = meta_of(obj)
-            try:
-                done = await self.delete(
-                    kind,
-                    meta.namespace,
-                    meta.name,
-                    grace_s=grace_s,
-                    uid=meta.uid,
-                    propagation=propagation,
-                    context=context,
-                )
-            except ApiError as error:
-                if error.reason not in (Reason.NOT_FOUND, Reason.CONFLICT):
-                    raise
-                continue
-            deleted.append(done.object)
-        return tuple(deleted)
 
     # ------------------------------------------------------------------ pods
 

@@ -8,13 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from pinnace.api.errors import not_found
 from pinnace.api.kinds import strategy_of
 from pinnace.api.strategy import Strategy, meta_of
-from pinnace.api.versions import convert, decode_stored, render_stored, stored_kind, written_kind
-from pinnace.kube import codec
+from pinnace.api.versions import convert, decode_stored, stored_kind, written_kind
 from pinnace.kube.field_selectors import fields_of
 from pinnace.kube.kind_table import BUILT_IN, KindTable
 from pinnace.kube.kinds import Kind
@@ -212,13 +209,6 @@ class Reader:
         return tuple(
             [self.decode(kind, record) for record in self._store.by_field(kind.resource, field, value)]
         )
-
-    def render(self, kind: Kind[Any], record: Record) -> bytes:
-        """Return a record's JSON in the kind's version: the stored bytes as they are wherever that is possible."""
-        if kind.custom is not None or stored_kind(kind) is kind:
-            return render_stored(kind, record)
-        obj: msgspec.Struct = self.decode(kind, record)
-        return codec.encode(obj)
 
 
 @cache

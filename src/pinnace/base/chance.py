@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from typing import TypeVar
-from uuid import UUID
 
 T = TypeVar("T")
 
 # No vowels (no words appear), no 0/1/3 (not mistaken for letters).
 # Source: Kubernetes, apimachinery/pkg/util/rand, alphanums.
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+# The bits that aren't random: version and variant. Source: RFC 9562, 5.4
+_UUID_FIXED = 0xF000 << 64 | 0xC000 << 48
+_UUID_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
 
 
 class Chance:
@@ -22,7 +25,8 @@ class Chance:
 
     def uid(self) -> str:
         """Return a fresh version 4 UUID."""
-        return str(UUID(int=self._random.getrandbits(128), version=4))
+        digits = f"{self._random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def suffix(self, length: int = 5) -> str:
         """Return `length` characters of Kubernetes' safe alphabet."""
@@ -46,6 +50,3 @@ class Chance:
 
     def choice(self, items: Sequence[T]) -> T:
         return self._random.choice(items)
-
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        return self._random.sample(items, len(items))

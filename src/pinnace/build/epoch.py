@@ -30,11 +30,6 @@ def read_epoch(build_args: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def clamp_time(now: float, epoch: int | None) -> float:
-    """Return a time that is not later than the epoch."""
-    return now if epoch is None else min(now, float(epoch))
-
-
 def clamp_history(history: Iterable[History], epoch: int | None) -> tuple[History, ...]:
     """Return a history in which nothing is later than the epoch."""
     if epoch is None:

@@ -15,7 +15,6 @@ from pinnace.oci.reference import parse_reference
 
 Kind = Literal["image", "local", "tar", "oci", "docker", "cacheonly"]
 Compression = Literal["", "uncompressed", "gzip", "zstd"]
-STREAMED = ("local", "tar", "oci", "docker")  # what the command writes, with its own rights
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

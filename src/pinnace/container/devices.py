@@ -6,38 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-from pinnace.base.errors import UserError
 from pinnace.container.plan import Device
 
 # Folders of /dev that the container has of its own. Source: moby, oci/devices_linux.go, and libcontainer/devices.
 _OWN = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
 _OWN_NODES = frozenset({"console", "ptmx", "tty", "null", "zero", "full", "random", "urandom"})
-
-
-def find_devices(host_path: str, container_path: str = "", access: str = "rwm") -> tuple[Device, ...]:
-    """Return the device at `host_path`, or all devices in that folder, as they shall appear in the container.
-
-    Raises: UserError when there is no device.
-    """
-    target = container_path or host_path
-    root = Path(host_path).resolve()
-    if root.is_dir():
-        return tuple(
-            device
-            for base, _, names in os.walk(root)
-            for name in sorted(names)
-            if (
-                device := _read(
-                    Path(base, name), str(Path(target) / Path(base, name).relative_to(root)), access
-                )
-            )
-        )
-    device = _read(root, target, access) if root.exists() else None
-    if device is None:
-        raise UserError(
-            f"{host_path} is not a device", hint=f"see which devices there are: ls -l {root.parent}"
-        )
-    return (device,)
 
 
 def find_all_devices() -> tuple[Device, ...]:

@@ -46,8 +46,3 @@ def seconds_until_available(pod: Pod, min_ready_s: int, now: float) -> float | N
     if not condition.last_transition_time:
         return None
     return max(0.0, parse_time(condition.last_transition_time) + min_ready_s - now)
-
-
-def is_available(pod: Pod, min_ready_s: int, now: float) -> bool:
-    """Say whether the pod has been ready for at least `min_ready_s`."""
-    return seconds_until_available(pod, min_ready_s, now) == 0.0

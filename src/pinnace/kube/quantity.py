@@ -191,11 +191,6 @@ def to_bytes(quantity: QuantityLike) -> int:
     return parse_quantity(quantity).value()
 
 
-def from_milli(milli: int) -> str:
-    """Return thousandths as a canonical quantity. Example: 250 -> "250m", 2000 -> "2"."""
-    return render_quantity(Quantity(milli * (NANO // 1000)))
-
-
 def from_bytes(size: int) -> str:
     """Return bytes as a canonical quantity of powers of 1024. Example: 134217728 -> "128Mi", 1000 -> "1k"."""
     return render_quantity(Quantity(size * NANO, Format.BINARY_SI))

@@ -72,11 +72,6 @@ class Flow:
         """Say whether a TCP connection has not been closed by both ends."""
         return self.state in _OPEN_STATES
 
-    @property
-    def is_translated(self) -> bool:
-        """Say whether the client talks to another address than the one that answers."""
-        return (self.to, self.to_port) != (self.server, self.server_port)
-
 
 def list_flows(protocol: int, *, server: str = "") -> tuple[Flow, ...]:
     """Return the tracked flows of one protocol, of one answering address if `server` is given."""

@@ -162,11 +162,6 @@ class NetlinkSocket:
                     return answers
                 answers.append(Message(answer_kind, answer_flags, answer))
 
-    def request_all(self, requests: Sequence[Request]) -> None:
-        """Send requests one after the other; the first refusal is raised."""
-        for each in requests:
-            self.request(each.type, each.flags, each.body)
-
 
 def open_group_socket(protocol: int, groups: Sequence[int]) -> socket.socket:
     """Return a non-blocking socket that receives the events of multicast groups."""

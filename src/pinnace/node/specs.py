@@ -18,7 +18,6 @@ from pinnace.container.plan import Mount, bind
 from pinnace.kube.objects.core_v1 import Container, Pod, PodSecurityContext, SecurityContext, VolumeMount
 from pinnace.kube.quantity import cpu_milli, to_bytes
 from pinnace.node.environment import expand
-from pinnace.node.facts import all_containers
 from pinnace.sandbox.spec import ContainerSpec, HostEntry, SandboxSpec
 
 MESSAGE_POLICY_LABEL = (
@@ -256,13 +255,6 @@ def compute_oom_score(pod: Pod, container: Container, node_memory_bytes: int) ->
     request = container.resources.requests.get("memory", container.resources.limits.get("memory", 0))
     score = 1000 - (1000 * to_bytes(request)) // max(1, node_memory_bytes)
     return int(min(max(score, 1000 + OOM_GUARANTEED), OOM_BEST_EFFORT - 1))
-
-
-def is_init(pod: Pod, name: str) -> bool:
-    """Say whether a container is among the init containers."""
-    return name not in {c.name for c in pod.spec.containers} and any(
-        c.name == name for c in all_containers(pod)
-    )
 
 
 def _check_user(

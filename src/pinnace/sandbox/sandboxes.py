@@ -89,10 +89,6 @@ class Sandboxes(Sessions):
         """How cgroups are made here: "cgroupfs" or "systemd"."""
         return self._runtime.cgroups.host.driver
 
-    def sandbox_usage(self, sandbox_id: str) -> Usage | None:
-        """Return what all containers of a sandbox have used together."""
-        return self._runtime.cgroups.read_usage(self._runtime.cgroups.folder(sandbox_id))
-
     def processes(self, container_id: str) -> tuple[int, ...]:
         """Return the host's pids of a container's processes."""
         handle = self._containers.get(container_id)

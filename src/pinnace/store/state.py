@@ -46,10 +46,6 @@ class State:
     def __len__(self) -> int:
         return len(self._records)
 
-    @property
-    def log_length(self) -> int:
-        return len(self._log)
-
     # ------------------------------------------------------------------ readings
 
     def get(self, key: Key) -> Record | None:

@@ -11,6 +11,7 @@ from pinnace.api.context import Context
 from pinnace.api.custom.conditions import decide_status, find_condition
 from pinnace.api.facade import Api
 from pinnace.api.patches import Patch
+from pinnace.api.versions import render_stored
 from pinnace.base.chance import Chance
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec, kinds
@@ -142,7 +143,7 @@ async def test_versions_show_one_object_each_by_its_own_schema() -> None:
     await api.create(sample(spec={"size": 2, "note": "hello"}))
     assert api.get(v2, "default", "a").body == {"spec": {"size": 2, "colour": "red"}}
     assert (
-        codec.decode_json(api.render_raw(v2, api.get_raw(v2, "default", "a")))["apiVersion"]
+        codec.decode_json(render_stored(v2, api.get_raw(v2, "default", "a")))["apiVersion"]
         == "example.com/v2"
     )
     patched = await api.patch(
@@ -170,7 +171,7 @@ async def test_the_storage_version_can_move_and_old_objects_are_read_in_the_new_
     assert kind is not None
     assert api.get(kind, "default", "a").api_version == "example.com/v2"
     record = api.get_raw(kind, "default", "a")
-    assert codec.decode_json(api.render_raw(kind, record))["apiVersion"] == "example.com/v2"
+    assert codec.decode_json(render_stored(kind, record))["apiVersion"] == "example.com/v2"
     gone = replace(crd.spec, versions=(crd.spec.versions[1],))
     with pytest.raises(ApiError, match="v1 was previously a storage version"):
         await api.update(replace(crd, spec=gone))
@@ -188,7 +189,7 @@ async def test_a_new_default_is_seen_on_objects_that_were_there_before() -> None
     kind = api.kinds.by_plural("example.com", "v1", "samples")
     assert kind is not None
     assert api.get(kind, "default", "a").body == {"spec": {"size": 1, "extra": "new"}}
-    shown = codec.decode_json(api.render_raw(kind, api.get_raw(kind, "default", "a")))
+    shown = codec.decode_json(render_stored(kind, api.get_raw(kind, "default", "a")))
     assert shown["spec"] == {"size": 1, "extra": "new"}
     assert b"note" in api.get_raw(kind, "default", "a").value  # it goes when the object is written again
 

@@ -141,17 +141,6 @@ async def test_an_unknown_propagation_is_invalid() -> None:
         await api.delete(DEPLOYMENT, "default", "web", propagation="Sideways")
 
 
-async def test_a_collection_is_deleted_by_label() -> None:
-    api, _ = await make_api()
-    for name, app in (("a", "x"), ("b", "x"), ("c", "y")):
-        await api.create(config_map(name, labels={"app": app}))
-    deleted = await api.delete_collection(
-        CONFIG_MAP, "default", labels=lambda labels: labels.get("app") == "x"
-    )
-    assert [obj.metadata.name for obj in deleted] == ["a", "b"]
-    assert [obj.metadata.name for obj in api.list(CONFIG_MAP, "default")] == ["c"]
-
-
 async def test_deleting_what_is_not_there() -> None:
     api, _ = await make_api()
     with pytest.raises(ApiError, match=r'^deployments.apps "gone" not found$'):

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from pinnace.api.facade import Api
+from pinnace.api.versions import render_stored
 from pinnace.base.chance import Chance
 from pinnace.base.clock import SystemClock
 from pinnace.base.errors import ApiError, Reason
@@ -61,7 +62,7 @@ async def test_what_the_store_holds_carries_its_revision() -> None:
     record = api.get_raw(CONFIG_MAP, "default", "settings")
     assert f'"resourceVersion":"{record.revision}"'.encode() in record.value
     assert stored.metadata.resource_version == str(record.revision)
-    assert api.render_raw(CONFIG_MAP, record) is record.value
+    assert render_stored(CONFIG_MAP, record) is record.value
 
 
 async def test_a_watch_shows_what_is_there_and_then_what_changes() -> None:

@@ -8,7 +8,7 @@ Source: Kubernetes v1.37, apiserver/pkg/cel/environment/base.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -167,6 +167,3 @@ def matches(pattern: str, text: str) -> bool:
     """Say whether a regular expression (RE2 syntax) is found in a text, in linear time. Raises: CelError."""
     env, program = _matcher()
     return bool(program.evaluate(env.activate({"text": text, "pattern": pattern})).value)
-
-
-Overloads = Sequence[tuple[str, tuple[str, ...], str, Callable[..., Any]]]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from pinnace.api.cel.tagged import tag, type_of, untag
+from pinnace.api.cel.tagged import tag, untag
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -175,8 +175,3 @@ def contains_cidr(value: Any, other: Any) -> bool:
         and inner.network_address in network
         and inner.prefixlen >= network.prefixlen
     )
-
-
-def is_address(value: Any) -> bool:
-    """Say whether an opaque value is an address or a network."""
-    return type_of(value) in (IP, CIDR)

@@ -16,8 +16,6 @@ from pinnace.kube.objects.apiextensions_v1 import (
 from pinnace.kube.structural import compile_structural
 from pinnace.kube.structural.shape import shape_of_structural
 
-CATEGORY = "all"
-
 # What a kind shows that says nothing of columns. Source: apiextensions-apiserver/pkg/apiserver/conversion... helpers,
 # GetColumnsForVersion (v1.37, pkg/apiserver/customresource_handler.go).
 AGE = PrinterColumn("Age", "date", ".metadata.creationTimestamp")

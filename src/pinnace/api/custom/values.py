@@ -23,8 +23,6 @@ UNKNOWN: Final = object()
 
 Check = Callable[[Any, str, Problems], None]
 
-_SHORT = 5  # more items than this are compared by a set
-
 
 def type_name(value: Any) -> str:
     """Return the name of a JSON value's type."""

@@ -30,12 +30,6 @@ _TOKEN_MOST_S = 2**32
 _CONFLICT = "conflicting duplicate paths"
 
 
-def get_sources(volume: Volume) -> list[tuple[str, Any]]:
-    """Return the wire names and values of the sources that a volume has; a valid one has exactly one."""
-    found = ((source.wire, getattr(volume, source.attribute)) for source in SOURCES)
-    return [(wire, value) for wire, value in found if value is not None]
-
-
 def validate_volumes(
     volumes: tuple[Volume, ...], path: str, problems: Problems, *, pod_name: str = ""
 ) -> Mapping[str, Volume]:

@@ -39,11 +39,6 @@ class Structural:
     map_type: str = ""
     has_defaults: bool = False
 
-    @property
-    def is_any(self) -> bool:
-        """Whether everything is welcome here."""
-        return self.preserve and not self.properties and self.additional is None and self.items is None
-
 
 def compile_structural(raw: Json) -> Structural:
     """Return the compiled schema. Wrong types in it are ignored: a stored definition has none."""

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from pinnace.api.apply.tracking import Author, apply_to
 from pinnace.api.context import Context
@@ -20,6 +21,7 @@ from pinnace.kube import patch as patching
 from pinnace.kube.go_text import plain, quoted
 from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import yaml_to_json
+from pinnace.kube.schema import schema_of
 
 T = TypeVar("T")
 
@@ -68,6 +70,8 @@ def patch_object(kind: Kind[T], obj: T, patch: Patch, context: Context, author: 
         wanted = read_applied(kind, patch.body, context)
         document = apply_to(kind, obj, wanted, context, author, now, force=patch.force)
         return with_meta(_read_result(kind, document, obj), managed_fields=author.owners)
+    if (quickly := patch_named_parts(kind, obj, patch, context)) is not None:
+        return quickly
     # Owners are large, and hardly any patch is about them.
     about_owners = b"managedFields" in patch.body
     shown: Any = obj if about_owners else with_meta(obj, managed_fields=())
@@ -112,6 +116,48 @@ def patch_document(
         raise ApiError(Reason.BAD_REQUEST, "the patch's result is no object")
     _check_unknown(kind, result, context)
     return result
+
+
+def patch_named_parts(kind: Kind[T], obj: T, patch: Patch, context: Context) -> T | None:
+    """Return the patched object, made from the parts alone that a patch names: the others stay the very same.
+
+    None where only the whole document can tell: for what can't be applied, and what there is something to say of.
+    """
+    parts = _named_parts(kind, patch)
+    if parts is None:
+        return None
+    held = meta_of(obj)
+    made: Any = kind.type
+    shown = made(**{part: getattr(obj, part) for part in parts})
+    if "metadata" in parts:
+        shown = with_meta(shown, managed_fields=())
+    try:
+        document = patching.apply_patch(kind, patch.content_type, patch.body, codec.to_json(shown))
+        if context.field_validation != "Ignore" and codec.find_unknown_in(kind, document):
+            return None
+        patched: Any = _read_result(kind, document, obj)
+    except ApiError:
+        return None
+    changes = {part: getattr(patched, part) for part in parts}
+    if "metadata" in parts:
+        changes["metadata"] = replace(changes["metadata"], managed_fields=held.managed_fields)
+    result: T = replace(obj, **changes)  # type: ignore[type-var]
+    return result
+
+
+def _named_parts(kind: Kind[Any], patch: Patch) -> list[str] | None:
+    """Return the names of the parts that a patch is about; None for one that isn't about parts only."""
+    if kind.custom is not None or patch.type is PatchType.JSON or b"managedFields" in patch.body:
+        return None
+    try:
+        changes = msgspec.json.decode(patch.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if type(changes) is not dict or not all(type(part) is dict for part in changes.values()):
+        return None
+    struct: type[msgspec.Struct] = kind.type
+    fields = schema_of(struct).fields
+    return [fields[name].attribute for name in changes] if changes.keys() <= fields.keys() else None
 
 
 def _read_result(kind: Kind[T], document: dict[str, Any], obj: T) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def render_time(now: float) -> str:
@@ -12,7 +13,12 @@ def render_time(now: float) -> str:
     Source: apimachinery/pkg/apis/meta/v1/time.go (RFC 3339, UTC).
     Example: 0 → "1970-01-01T00:00:00Z".
     """
-    return datetime.fromtimestamp(math.floor(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _render_second(math.floor(now))
+
+
+@lru_cache(maxsize=16)  # thousands of writes a second say the same one
+def _render_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def render_micro_time(now: float) -> str:

@@ -15,7 +15,7 @@ from pinnace.kube.codec import decode, encode
 from pinnace.kube.kinds import Kind
 from pinnace.kube.manifests import yaml_to_json
 from pinnace.kube.ranges import check_operations, check_values
-from pinnace.kube.strict import find_unknown_fields, strict_error, strict_patch_error
+from pinnace.kube.strict import find_unknown_fields, says_all_once, strict_error, strict_patch_error
 from pinnace.kubeapi.answers import answer
 from pinnace.kubeapi.bodies import aside, check_shape, media_type_of, read_body, read_document, unsupported
 from pinnace.kubeapi.calls import Call
@@ -61,9 +61,13 @@ async def serve_update(call: Call) -> web.StreamResponse:
 async def serve_patch(call: Call) -> web.StreamResponse:
     """Change an object or a part of it."""
     patch = await read_patch(call, call.kind)
-    creates = patch.type is PatchType.APPLY and not call.target.subresource and _find_record(call) is None
-    if creates:
+    creates = False
+
+    def before_create() -> None:  # asked when it is certain, not before: others write meanwhile
+        nonlocal creates
         _require_create(call)
+        creates = True
+
     write = call.api.patch(
         call.kind,
         call.namespace,
@@ -71,8 +75,10 @@ async def serve_patch(call: Call) -> web.StreamResponse:
         patch,
         subresource=call.target.subresource,
         context=call.context,
+        before_create=before_create,
     )
-    return show(call, await complete(call, write), status=201 if creates else 200)
+    patched = await complete(call, write)
+    return show(call, patched, status=201 if creates else 200)
 
 
 def _require_create(call: Call) -> None:
@@ -146,7 +152,9 @@ async def read_patch(call: Call, kind: Kind[Any]) -> Patch:
         check_operations(body)
         return Patch(media_type, body)
     check_values(kind, body)
-    quick = media_type == PatchType.APPLY.value and not twice and _says_all_once(body)
+    quick = (
+        media_type == PatchType.APPLY.value and not twice and says_all_once(body, msgspec.json.decode(body))
+    )
     if validation != IGNORE and not quick:
         found = (*twice, *await aside(body, find_unknown_fields, kind, body))
         found = tuple(sentence for sentence in found if "$" not in sentence)
@@ -172,11 +180,6 @@ def _is_json(body: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
     return True
-
-
-def _says_all_once(body: bytes) -> bool:
-    """Say quickly that no object of a JSON document has a key twice; False where only a slower look can tell."""
-    return msgspec.json.encode(msgspec.json.decode(body)) == msgspec.json.format(body, indent=-1)
 
 
 def _is_about_doubles(sentence: str) -> bool:
@@ -263,10 +266,6 @@ def _make_record(kind: Kind[Any], obj: Any) -> Record:
     key = Key(kind.resource, meta.namespace, meta.name)
     value = encode(convert(obj, stored_kind(kind)))
     return Record(Header(key=key), Revision(int(meta.resource_version or 0)), value)
-
-
-def _find_record(call: Call) -> Record | None:
-    return call.api.store.get(Key(call.kind.resource, call.namespace, call.name))
 
 
 def _find_stored(call: Call, obj: Any) -> Record | None:

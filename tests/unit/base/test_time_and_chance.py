@@ -1,6 +1,7 @@
 """Time and chance are inputs: the virtual loop, the clocks, times as text, seeded chance."""
 
 import asyncio
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -76,4 +77,6 @@ def test_the_same_seed_gives_the_same_run() -> None:
 def test_suffixes_use_the_safe_alphabet_and_uids_are_version_4() -> None:
     chance = Chance(1)
     assert set(chance.suffix(1000)) <= set(SUFFIX_ALPHABET)
-    assert chance.uid()[14] == "4"
+    for _ in range(100):
+        uid = chance.uid()
+        assert (str(UUID(uid)), UUID(uid).version, UUID(uid).variant) == (uid, 4, RFC_4122)

@@ -143,6 +143,20 @@ def test_unknown_and_duplicate_fields_are_found_by_path() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("metadata", "found"),
+    [
+        ('{"name": "a",\n "name" : "a"}', ('duplicate field "metadata.name"',)),
+        ('{"name":"a","n\\u0061me":"a"}', ('duplicate field "metadata.name"',)),
+        ('{"name":"\\u00e9","labels":{"a":"<"}}', ()),
+        ('{"name":"a","generation":1e0}', ()),
+        ('{"labels":{},"labels":{}}', ('duplicate field "metadata.labels"',)),
+    ],
+)
+def test_what_is_said_twice_is_found_however_it_is_written(metadata: str, found: tuple[str, ...]) -> None:
+    assert codec.find_unknown_fields(kinds.POD, f'{{"metadata": {metadata}}}'.encode()) == found
+
+
 def test_a_known_document_has_no_unknown_fields() -> None:
     assert codec.find_unknown_fields(kinds.POD, codec.encode(core_v1.Pod())) == ()
     assert codec.find_unknown_fields(kinds.POD, b"nonsense") == ()

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from pinnace.api.admission.attempt import Admission, AdmissionFacts, Attempt, Operation
 from pinnace.api.errors import forbidden
+from pinnace.api.memo import changed_spec
 from pinnace.kube.kinds import POD, PRIORITY_CLASS
 from pinnace.kube.objects.core_v1 import Pod
 from pinnace.kube.objects.scheduling_v1 import PriorityClass
@@ -49,7 +50,7 @@ def admit_priority(attempt: Attempt) -> Pod:
             pod.metadata.name,
             f"{why} priority admission controller computed {policy} from the given PriorityClass name",
         )
-    changed = replace(spec, priority_class_name=name, priority=priority, preemption_policy=policy)
+    changed = changed_spec(spec, priority_class_name=name, priority=priority, preemption_policy=policy)
     return replace(pod, spec=changed)
 
 

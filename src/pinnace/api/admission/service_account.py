@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pinnace.api.admission.attempt import Admission, Attempt, Operation
 from pinnace.api.errors import forbidden
-from pinnace.api.memo import Memo, spec_key
+from pinnace.api.memo import Memo, changed_spec, spec_key
 from pinnace.base.chance import SUFFIX_ALPHABET
 from pinnace.kube.kinds import POD, SERVICE_ACCOUNT
 from pinnace.kube.objects.core_v1 import (
@@ -86,7 +86,7 @@ def admit_account(attempt: Attempt) -> Pod:
     changes: dict[str, Any] = {"service_account_name": name, "service_account": name}
     if account is not None and account.image_pull_secrets and not pod.spec.image_pull_secrets:
         changes["image_pull_secrets"] = account.image_pull_secrets
-    spec = replace(pod.spec, **changes)
+    spec = changed_spec(pod.spec, **changes)
     return replace(pod, spec=mount_token(spec) if wants_token(spec, account) else spec)
 
 

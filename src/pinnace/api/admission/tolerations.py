@@ -7,6 +7,7 @@ A row of the chain. Pure. Source: Kubernetes v1.36, plugin/pkg/admission/default
 from msgspec.structs import replace
 
 from pinnace.api.admission.attempt import Admission, Attempt
+from pinnace.api.memo import changed_spec
 from pinnace.kube.kinds import POD
 from pinnace.kube.objects.core_v1 import Pod, Toleration
 
@@ -26,7 +27,7 @@ def admit_tolerations(attempt: Attempt) -> Pod:
     tolerations = add_tolerations(pod.spec.tolerations)
     if tolerations is pod.spec.tolerations:
         return pod
-    return replace(pod, spec=replace(pod.spec, tolerations=tolerations))
+    return replace(pod, spec=changed_spec(pod.spec, tolerations=tolerations))
 
 
 def add_tolerations(tolerations: tuple[Toleration, ...]) -> tuple[Toleration, ...]:

@@ -44,11 +44,12 @@ from pinnace.api.apply.server_side import (
 from pinnace.api.apply.sets import render, without
 from pinnace.api.apply.types import Record, type_of
 from pinnace.api.context import Context
-from pinnace.api.memo import Memo
+from pinnace.api.memo import Memo, spec_key
 from pinnace.api.versions import convert, stored_kind
 from pinnace.base.times import render_time
 from pinnace.kube import codec, kinds
 from pinnace.kube.kinds import Kind
+from pinnace.kube.objects.core_v1 import Pod, PodSpec
 from pinnace.kube.objects.custom import CustomObject
 from pinnace.kube.objects.meta_v1 import ManagedFieldsEntry, ObjectMeta
 
@@ -145,18 +146,28 @@ def _created_fields(kind: Kind[Any], obj: Any) -> msgspec.Raw:
         owner_references=meta.owner_references,
         generate_name=meta.generate_name,
     )
-    text = codec.encode(replace(obj, metadata=bare))
-    key = kind.api_version.encode() + text
-    remembered = kind.custom is None and len(text) <= REMEMBERED_BYTES
+    form = replace(obj, metadata=bare)
+    key = (kind.api_version, *_keys_of(form))
+    remembered = kind.custom is None and sum(map(len, key)) <= REMEMBERED_BYTES
     known = _CREATED.get(key) if remembered else None
     if known is None:
-        fields = created(msgspec.json.decode(text), type_of(kind))
+        fields = created(codec.to_json(form), type_of(kind))
         if kind.has_status:
             fields = without(fields, ("f:status",))
         known = share(render(ownable(fields)))
         if remembered:
             _CREATED.put(key, known)
     return known
+
+
+def _keys_of(form: Any) -> tuple[bytes, ...]:
+    """Return what is equal for equal forms; a spec that is one for many pods isn't written out for each of them."""
+    if type(form) is not Pod:
+        return (codec.encode(form),)
+    return codec.encode(replace(form, spec=_NO_SPEC)), spec_key(form.spec)
+
+
+_NO_SPEC = PodSpec()
 
 
 # ---------------------------------------------------------------------------------------------------- other writes

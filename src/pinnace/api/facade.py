@@ -254,14 +254,16 @@ class Api:
         *,
         subresource: str = "",
         context: Context = SYSTEM,
+        before_create: Callable[[], None] | None = None,
     ) -> T:
         """Apply a patch to what is there; a patch that names a resourceVersion wants to find that one.
 
-        Shape: `subresource` is "", "status" or "finalize"; for "scale" call `patch_scale`.
+        Shape: `subresource` is "", "status" or "finalize"; for "scale" call `patch_scale`. `before_create` is called when an
+        apply is about to create, and may refuse.
         Raises: ApiError NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType.
         """
         key = key_of(kind, namespace, name)
-        patched = await self._writer.patch(kind, key, patch, part_of(subresource), context)
+        patched = await self._writer.patch(kind, key, patch, part_of(subresource), context, before_create)
         return await self._settled(kind, patched, context)
 
     async def change(

@@ -18,6 +18,7 @@ from pinnace.api.context import SYSTEM, Context
 from pinnace.api.deletion import Action, DeleteWish, check_preconditions, is_over, plan_deletion
 from pinnace.api.errors import already_exists, conflict, not_found, unconditional
 from pinnace.api.kinds import strategy_of
+from pinnace.api.kinds.event_v1 import check_changed_event, check_new_event
 from pinnace.api.patches import Patch, PatchType, apply_new, patch_object
 from pinnace.api.prepare import Part, World, admit_delete, prepare_create, prepare_update
 from pinnace.api.reads import Reader, header_of, key_of
@@ -25,7 +26,7 @@ from pinnace.api.strategy import Strategy, meta_of, with_meta
 from pinnace.api.versions import convert, merge_stored, note_written, stored_kind, written_kind
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec
-from pinnace.kube.kinds import RESOURCE_QUOTA, Kind
+from pinnace.kube.kinds import EVENT_V1, RESOURCE_QUOTA, Kind
 from pinnace.kube.objects.core_v1 import ResourceQuota, ResourceQuotaStatus
 from pinnace.store.interface import (
     Header,
@@ -231,17 +232,28 @@ class Writer:
 
     # ------------------------------------------------------------------ patch
 
-    async def patch(self, kind: Kind[T], key: Key, patch: Patch, part: Part, context: Context) -> T:
-        """Apply a patch to the newest state, in the kind's own version."""
+    async def patch(
+        self,
+        kind: Kind[T],
+        key: Key,
+        patch: Patch,
+        part: Part,
+        context: Context,
+        before_create: Callable[[], None] | None = None,
+    ) -> T:
+        """Apply a patch to the newest state, in the kind's own version. `before_create` may refuse to make what isn't there."""
         if patch.type is PatchType.APPLY and part is Part.MAIN and self._store.latest(key) is None:
+            if before_create is not None:
+                before_create()
             return await self._create_applied(kind, key, patch, context)
         author = Author(kind, part.value)
 
         def patched(old: Any) -> Any:
             shown: Any = convert(old, kind)
-            return merge_stored(
-                patch_object(kind, shown, patch, context, author, self._world.clock.now()), old
-            )
+            new = patch_object(kind, shown, patch, context, author, self._world.clock.now())
+            if kind is EVENT_V1:
+                check_changed_event(new, shown)
+            return merge_stored(new, old)
 
         written = written_kind(kind)
         return convert(
@@ -251,6 +263,8 @@ class Writer:
     async def _create_applied(self, kind: Kind[T], key: Key, patch: Patch, context: Context) -> T:
         author = Author(kind)
         obj: Any = apply_new(kind, key.name, patch, context, author, self._world.clock.now())
+        if kind is EVENT_V1:
+            check_new_event(obj)
         stored = written_kind(kind)
         created = await self.create(stored, convert(obj, stored), key.namespace or None, context, author)
         return convert(created, kind)

@@ -1,10 +1,14 @@
 """Server-side apply as HTTP shows it: statuses, causes of conflicts, options, who may create by it."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
+from pinnace.kube import kinds
+from pinnace.kube.objects.core_v1 import ConfigMap
+from pinnace.kube.objects.meta_v1 import ObjectMeta
 from tests.unit.kubeapi.conftest import Kube
 from tests.unit.kubeapi.test_access import BOT, Server, server
 
@@ -131,3 +135,26 @@ async def test_whoever_may_only_patch_creates_nothing_by_an_apply(server: Server
     )
     await server.grant({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}, name="more")
     assert (await attempt())[0] == 201
+
+
+async def test_what_is_deleted_meanwhile_is_not_made_anew_by_whoever_may_only_patch(server: Server) -> None:
+    await server.grant({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]})
+    headers = {"Authorization": f"Bearer {server.token}", "Content-Type": APPLY}
+    url = f"{server.url}{CONFIG_MAPS}/c?fieldManager=bot"
+    made: list[bool] = []
+
+    async def come_and_go() -> None:
+        for _ in range(60):
+            await server.api.create(ConfigMap(metadata=ObjectMeta(name="c", namespace="default")))
+            await server.api.delete(kinds.CONFIG_MAP, "default", "c")
+            left = server.api.find(kinds.CONFIG_MAP, "default", "c")
+            made.append(left is not None)
+            await asyncio.sleep(0)
+
+    async def attempt() -> None:
+        while len(made) < 60:
+            async with server.session.patch(url, json=settings(a="1"), headers=headers) as response:
+                assert response.status in (200, 403)
+
+    await asyncio.gather(come_and_go(), attempt(), attempt())
+    assert not any(made)

@@ -185,3 +185,23 @@ async def test_collections_are_deleted_and_scales_are_not_offered(samples: Kube)
     assert (status, len(document["items"])) == (200, 2)
     assert (await samples.get(SAMPLES))["items"] == []
     assert (await samples.call("GET", f"{SAMPLES}/a/scale"))[0] == 404
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_a_status_holds_what_its_schema_knows_too(kube: Kube, method: str) -> None:
+    wanted = definition()
+    schema = wanted["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    counted = {"ready": {"type": "integer"}, "phase": {"type": "string", "default": "New"}}
+    schema["properties"]["status"] = {"type": "object", "properties": counted}
+    await kube.call("POST", CRDS, wanted)
+    _, created = await kube.call("POST", SAMPLES, sample())
+    status = {"ready": 1, "unknown": {"deep": [1]}}
+    body = {**created, "status": status} if method == "PUT" else {"status": status}
+    code, written = await kube.call(
+        method,
+        f"{SAMPLES}/a/status",
+        body,
+        content_type="application/merge-patch+json" if method == "PATCH" else "application/json",
+    )
+    assert (code, written["status"]) == (200, {"ready": 1, "phase": "New"})
+    assert (await kube.get(f"{SAMPLES}/a"))["status"] == {"ready": 1, "phase": "New"}

@@ -57,7 +57,7 @@ def _build(kind: Kind[Any]) -> Strategy[CustomObject]:
         admit=admit,
         prepare_create=_without_status if has_status else _same,
         prepare_update=_keep_status if has_status else _keep_new,
-        prepare_status=_take_status,
+        prepare_status=lambda new, old: _take_status(coerce(kind, new), old),
         validate_change=judge,
         validate_status=judge,
         generation=True,

@@ -69,12 +69,13 @@ def compute_claims(owner: Any, candidates: Iterable[T], matches: Callable[[Label
 
 def _with_owner(obj: Any, owner: Any) -> Any:
     refs = tuple(ref for ref in obj.metadata.owner_references if ref.uid != owner.metadata.uid)
-    return _with_refs(obj, (*refs, controller_reference(owner)))
+    return with_owners(obj, (*refs, controller_reference(owner)))
 
 
 def _without_owner(obj: Any, uid: str) -> Any:
-    return _with_refs(obj, tuple(ref for ref in obj.metadata.owner_references if ref.uid != uid))
+    return with_owners(obj, tuple(ref for ref in obj.metadata.owner_references if ref.uid != uid))
 
 
-def _with_refs(obj: Any, refs: tuple[OwnerReference, ...]) -> Any:
+def with_owners(obj: Any, refs: tuple[OwnerReference, ...]) -> Any:
+    """Return the object with these owner references."""
     return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, owner_references=refs))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -22,6 +21,7 @@ from pinnace.kube.objects.core_v1 import (
     Probe,
     TCPSocketAction,
 )
+from pinnace.node.dialing import build_trusting_context
 
 Exec = Callable[[tuple[str, ...], float], Awaitable[tuple[int, bytes]]]
 
@@ -137,7 +137,9 @@ async def _request(url: str, action: HTTPGetAction) -> _Answer | CheckResult:
     tls = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if tls else 80)
     try:
-        reader, writer = await asyncio.open_connection(host, port, ssl=_trusting() if tls else None)
+        reader, writer = await asyncio.open_connection(
+            host, port, ssl=build_trusting_context() if tls else None
+        )
     except OSError as error:
         return CheckResult(False, f'Get "{url}": dial tcp {host}:{port}: connect: {_words(error)}')
     try:
@@ -168,14 +170,6 @@ async def _read_location(reader: asyncio.StreamReader) -> str:
         if name.strip().lower() == "location":
             return value.strip()
     return ""
-
-
-def _trusting() -> ssl.SSLContext:
-    """Return a context that checks nothing: probes don't. Source: Kubernetes, "HTTP probes"."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _deadline(http: HTTPGetAction | None, container: Container, pod_ip: str) -> str:

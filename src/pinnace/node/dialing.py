@@ -10,7 +10,7 @@ MAX_LINE_BYTES = 64 * 1024
 
 
 def build_trusting_context() -> ssl.SSLContext:
-    """Return a context that takes whatever certificate a pod has, as Kubernetes' proxy does."""
+    """Return a context that takes whatever certificate a pod has, as Kubernetes' proxy and probes do."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,11 +1,15 @@
 """Arranges the write path's tests: an Api on memory and a frozen clock, and small objects by name."""
 
+from collections.abc import Awaitable
 from typing import Any
+
+import pytest
 
 from pinnace.api.facade import Api
 from pinnace.api.settings import ApiSettings
 from pinnace.base.chance import Chance
 from pinnace.base.clock import FrozenClock
+from pinnace.base.errors import ApiError, Reason
 from pinnace.kube import codec, kinds
 from pinnace.kube.kinds import Kind
 from pinnace.kube.objects.core_v1 import ConfigMap, Namespace, Pod, Service
@@ -13,6 +17,9 @@ from pinnace.kube.objects.meta_v1 import ObjectMeta
 from pinnace.store.memory import MemoryStore
 
 NOW = 1_767_312_000.0  # 2026-01-02T00:00:00Z
+
+
+Causes = list[tuple[str, str]]  # field, message
 
 
 async def make_api(*namespaces: str, settings: ApiSettings = ApiSettings()) -> tuple[Api, FrozenClock]:
@@ -76,3 +83,20 @@ def deployment(name: str = "web", **spec: Any) -> Any:
 
 def document(obj: Any) -> Any:
     return codec.to_json(obj)
+
+
+async def causes_of(write: Awaitable[Any]) -> Causes:
+    """Return what a write is refused for; empty if it isn't."""
+    try:
+        await write
+    except ApiError as error:
+        return [(cause.field, cause.message) for cause in error.causes]
+    return []
+
+
+async def refuse(api: Api, obj: Any) -> str:
+    """Return the words with which admission forbids an object."""
+    with pytest.raises(ApiError) as caught:
+        await api.create(obj)
+    assert caught.value.reason is Reason.FORBIDDEN
+    return caught.value.message

@@ -8,18 +8,10 @@ from pinnace.api.admission import CHAIN, Admission, Attempt, Operation
 from pinnace.api.admission.chain import Chain
 from pinnace.api.context import Context
 from pinnace.api.facade import Api
-from pinnace.base.errors import ApiError, Reason
+from pinnace.base.errors import ApiError
 from pinnace.kube import kinds
 from pinnace.kube.kinds import Kind
-from tests.unit.api.builders import decode, make_api, pod
-
-
-async def refuse(api: Api, obj: Any) -> str:
-    with pytest.raises(ApiError) as caught:
-        await api.create(obj)
-    assert caught.value.reason is Reason.FORBIDDEN
-    return caught.value.message
-
+from tests.unit.api.builders import decode, make_api, pod, refuse
 
 # ---------------------------------------------------------------------------------------------------- the chain
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pinnace.base.errors import ApiError
 from pinnace.kube.kinds import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
@@ -22,18 +21,9 @@ from pinnace.kube.kinds import (
     Kind,
 )
 from pinnace.kube.objects.core_v1 import LoadBalancerIngress, LoadBalancerStatus, NodeAddress
-from tests.unit.api.builders import decode, make_api, service
+from tests.unit.api.builders import Causes, causes_of, decode, make_api, service
 
-Causes = list[tuple[str, str]]
 META = {"name": "web", "namespace": "default"}
-
-
-async def causes_of(write: Any) -> Causes:
-    try:
-        await write
-    except ApiError as error:
-        return [(cause.field, cause.message) for cause in error.causes]
-    return []
 
 
 async def refusal(kind: Kind[Any], **document: Any) -> Causes:

@@ -11,7 +11,7 @@ from pinnace.base.errors import ApiError
 from pinnace.kube import kinds
 from pinnace.kube.kinds import CRON_JOB, JOB
 from pinnace.kube.objects.batch_v1 import JobCondition, UncountedTerminatedPods
-from tests.unit.api.builders import decode, document, make_api
+from tests.unit.api.builders import causes_of, decode, document, make_api
 
 NO_WORDS: list[tuple[str, str]] = []
 
@@ -46,12 +46,6 @@ def cron_job(
             "spec": {"schedule": schedule, "jobTemplate": {"spec": job_spec(**(job or {}))}, **spec},
         },
     )
-
-
-async def causes_of(write: Any) -> list[tuple[str, str]]:
-    with pytest.raises(ApiError) as caught:
-        await write
-    return [(cause.field, cause.message) for cause in caught.value.causes]
 
 
 async def test_a_job_is_filled_in_and_selects_its_pods_by_its_uid() -> None:

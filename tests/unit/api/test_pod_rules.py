@@ -3,7 +3,6 @@
 Expected: Kubernetes v1.36, pkg/apis/core/validation/validation.go (rules and words) and validation_test.go.
 """
 
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -14,23 +13,14 @@ from pinnace.api.strategy import with_meta
 from pinnace.base.errors import ApiError
 from pinnace.kube.kinds import DEPLOYMENT
 from pinnace.kube.objects.core_v1 import HostIP, PodIP
-from tests.unit.api.builders import decode, deployment_document, document, make_api, pod
+from tests.unit.api.builders import Causes, causes_of, decode, deployment_document, document, make_api, pod
 
-Causes = list[tuple[str, str]]
 MAIN = "spec.containers[0]"
 
 
-async def causes_of(**given: Any) -> Causes:
+async def causes_of_pod(**given: Any) -> Causes:
     api, _ = await make_api()
-    return await refused(api.create(pod(**given)))
-
-
-async def refused(call: Awaitable[Any]) -> Causes:
-    try:
-        await call
-    except ApiError as error:
-        return [(cause.field, cause.message) for cause in error.causes]
-    return []
+    return await causes_of(api.create(pod(**given)))
 
 
 def volume(**source: Any) -> dict[str, Any]:
@@ -85,7 +75,7 @@ CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
     ids=lambda source: next(iter(source)),
 )
 async def test_every_type_of_volume_is_taken(source: dict[str, Any]) -> None:
-    assert await causes_of(spec=volume(**source)) == []
+    assert await causes_of_pod(spec=volume(**source)) == []
 
 
 @pytest.mark.parametrize(
@@ -256,12 +246,12 @@ async def test_every_type_of_volume_is_taken(source: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 async def test_wrong_volumes(source: dict[str, Any], expected: Causes) -> None:
-    found = await causes_of(spec=volume(**source))
+    found = await causes_of_pod(spec=volume(**source))
     assert found == [(f"{VOLUME}.{field}" if field else VOLUME, message) for field, message in expected]
 
 
 async def test_two_types_in_one_volume() -> None:
-    assert await causes_of(spec=volume(emptyDir={}, secret={"secretName": "s"}, nfs={"server": "s", "path": "/p"})) == [
+    assert await causes_of_pod(spec=volume(emptyDir={}, secret={"secretName": "s"}, nfs={"server": "s", "path": "/p"})) == [
         (f"{VOLUME}.secret", "Forbidden: may not specify more than 1 volume type"),
         (f"{VOLUME}.nfs", "Forbidden: may not specify more than 1 volume type"),
     ]  # fmt: skip
@@ -274,7 +264,7 @@ async def test_the_claim_of_an_ephemeral_volume_is_nobody_elses() -> None:
             {"name": "w", "persistentVolumeClaim": {"claimName": "web-v"}},
         ]
     }
-    assert await causes_of(spec=spec) == [
+    assert await causes_of_pod(spec=spec) == [
         (
             "spec.volumes[1].persistentVolumeClaim.claimName",
             'Invalid value: "web-v": must not reference a PVC that gets created for an ephemeral volume',
@@ -446,7 +436,7 @@ PVC = {
     ],
 )  # fmt: skip
 async def test_wrong_containers(container: dict[str, Any], expected: Causes) -> None:
-    found = await causes_of(spec=PVC, **container)
+    found = await causes_of_pod(spec=PVC, **container)
     assert found == [(f"{MAIN}.{field}", message) for field, message in expected]
 
 
@@ -578,7 +568,7 @@ INIT = [{"name": "first", "image": "app:v1"}]
     ],
 )  # fmt: skip
 async def test_wrong_specs(spec: dict[str, Any], expected: Causes) -> None:
-    assert await causes_of(spec=spec) == expected
+    assert await causes_of_pod(spec=spec) == expected
 
 
 async def test_what_admission_decides_for_a_pod_is_checked_in_a_template() -> None:
@@ -600,7 +590,7 @@ async def test_what_admission_decides_for_a_pod_is_checked_in_a_template() -> No
 
 
 async def test_a_pod_asks_for_at_least_what_its_containers_ask_for() -> None:
-    found = await causes_of(
+    found = await causes_of_pod(
         spec={"resources": {"requests": {"cpu": "100m"}}}, resources={"requests": {"cpu": "200m"}}
     )
     assert found == [
@@ -792,12 +782,12 @@ async def test_annotations_of_a_pod_that_exists(
 ) -> None:
     api, _ = await make_api()
     made = await api.create(with_meta(pod(spec={"nodeName": "node"}), annotations=before))
-    assert await refused(api.update(with_meta(made, annotations=after))) == expected
+    assert await causes_of(api.update(with_meta(made, annotations=after))) == expected
 
 
 async def test_a_mirror_pod_has_a_node() -> None:
     api, _ = await make_api()
-    assert await refused(api.create(with_meta(pod(), annotations={MIRROR: "x"}))) == [
+    assert await causes_of(api.create(with_meta(pod(), annotations={MIRROR: "x"}))) == [
         (
             f"metadata.annotations[{MIRROR}]",
             'Invalid value: "x": must set spec.nodeName if mirror pod annotation is set',
@@ -819,7 +809,7 @@ async def test_a_mirror_pod_has_a_node() -> None:
     ],
 )
 async def test_users_on_windows(name: str, words: str) -> None:
-    found = await causes_of(spec={"securityContext": {"windowsOptions": {"runAsUserName": name}}})
+    found = await causes_of_pod(spec={"securityContext": {"windowsOptions": {"runAsUserName": name}}})
     path = "spec.securityContext.windowsOptions.runAsUserName"
     shown = name.replace("\\", "\\\\")
     assert found == ([(path, f'Invalid value: "{shown}": runAsUserName\'s {words}')] if words else [])

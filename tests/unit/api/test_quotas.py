@@ -11,10 +11,10 @@ from pinnace.api.context import Context
 from pinnace.api.facade import Api
 from pinnace.api.patches import Patch
 from pinnace.base.chance import Chance
-from pinnace.base.errors import ApiError, Reason
+from pinnace.base.errors import ApiError
 from pinnace.kube import kinds
 from pinnace.kube.objects.core_v1 import PodStatus
-from tests.unit.api.builders import config_map, decode, deployment, make_api, pod, service
+from tests.unit.api.builders import config_map, decode, deployment, make_api, pod, refuse, service
 
 
 def quota(name: str = "q", *, scopes: tuple[str, ...] = (), selector: Any = None, **hard: Any) -> Any:
@@ -39,13 +39,6 @@ def used(api: Api, name: str = "q") -> dict[str, Any]:
     found = api.get(kinds.RESOURCE_QUOTA, "default", name)
     assert not found.status.hard or found.status.hard == found.spec.hard
     return dict(found.status.used)
-
-
-async def refuse(api: Api, obj: Any) -> str:
-    with pytest.raises(ApiError) as caught:
-        await api.create(obj)
-    assert caught.value.reason is Reason.FORBIDDEN
-    return caught.value.message
 
 
 def sized(name: str, cpu: str = "500m", memory: str = "1Gi") -> Any:

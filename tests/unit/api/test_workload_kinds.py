@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pinnace.base.errors import ApiError
 from pinnace.kube.kinds import (
     CONTROLLER_REVISION,
     DAEMON_SET,
@@ -17,9 +16,8 @@ from pinnace.kube.kinds import (
     STATEFUL_SET,
     Kind,
 )
-from tests.unit.api.builders import decode, deployment_document, document, make_api
+from tests.unit.api.builders import Causes, causes_of, decode, deployment_document, document, make_api
 
-Causes = list[tuple[str, str]]
 META = {"name": "web", "namespace": "default"}
 TEMPLATE = deployment_document()["spec"]["template"]
 CLAIM = {
@@ -38,12 +36,6 @@ def daemon_set(**spec: Any) -> Any:
 
 def controller(**spec: Any) -> Any:
     return decode(REPLICATION_CONTROLLER, {"metadata": META, "spec": {"template": TEMPLATE, **spec}})
-
-
-async def causes_of(write: Any) -> Causes:
-    with pytest.raises(ApiError) as caught:
-        await write
-    return [(cause.field, cause.message) for cause in caught.value.causes]
 
 
 def pod_spec(**changes: Any) -> dict[str, Any]:

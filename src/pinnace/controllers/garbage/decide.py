@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pinnace.controllers.owners import with_owners
 from pinnace.controllers.plan import Change, Delete, Plan, Record, Step
 from pinnace.kube.objects.meta_v1 import OwnerReference
 
@@ -122,7 +123,7 @@ def _delete_with_dependents(obj: Any, dependents: Sequence[Any]) -> list[Step]:
     refs = obj.metadata.owner_references
     if any(map(is_waiting_for_dependents, dependents)) and any(ref.block_owner_deletion for ref in refs):
         loose = tuple(msgspec.structs.replace(ref, block_owner_deletion=False) for ref in refs)
-        steps.append(Change(obj, _with_owners(obj, loose), "its owner must not wait for it in a circle"))
+        steps.append(Change(obj, with_owners(obj, loose), "its owner must not wait for it in a circle"))
     return [*steps, Delete(obj, "its owner waits for it to go", propagation="Foreground")]
 
 
@@ -133,11 +134,7 @@ def _propagation_of(obj: Any) -> str:
 
 
 def _without_owners(obj: Any, uids: set[str]) -> Any:
-    return _with_owners(obj, tuple(ref for ref in obj.metadata.owner_references if ref.uid not in uids))
-
-
-def _with_owners(obj: Any, refs: tuple[OwnerReference, ...]) -> Any:
-    return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, owner_references=refs))
+    return with_owners(obj, tuple(ref for ref in obj.metadata.owner_references if ref.uid not in uids))
 
 
 def _without_finalizer(obj: Any, name: str) -> Change:

@@ -4,11 +4,9 @@ Pure, one function each; `standards.py` says which counts since when. Source: Ku
 policy/check_*.go. Invariant: a check that finds nothing returns None.
 """
 
-from pinnace.api.admission.podsecurity.baseline import PROFILES
+from pinnace.api.admission.podsecurity.baseline import check_seccomp
 from pinnace.api.admission.podsecurity.words import (
-    AnyContext,
     Check,
-    Setters,
     Violation,
     containers_of,
     context_of,
@@ -153,19 +151,9 @@ def check_user(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
 
 def check_seccomp_set(meta: ObjectMeta, spec: PodSpec) -> Violation | None:
     """Every container has a seccomp profile, its own or the pod's."""
-    values: set[str] = set()
-
-    def is_bad(context: AnyContext) -> bool:
-        profile = context.seccomp_profile
-        if profile is None or profile.type in PROFILES:
-            return False
-        values.add(profile.type)
-        return True
-
-    setters: Setters = find_setters(spec, is_bad)
-    if setters:
-        words = f"{setters} must not set securityContext.seccompProfile.type to {quote(sorted(values))}"
-        return Violation("seccompProfile", words)
+    wrong = check_seccomp(meta, spec)
+    if wrong is not None:
+        return wrong
     if pod_context_of(spec).seccomp_profile is not None:
         return None
     silent = [each.name for each in containers_of(spec) if context_of(each).seccomp_profile is None]

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pinnace.api.cel.engine import check_pattern
-from pinnace.api.custom.rule_types import find_type_fault
-from pinnace.api.custom.rules import build_rules, compile_rule
+from pinnace.api.custom.expression_rules import judge_rule, judge_rule_form, judge_rule_types
+from pinnace.api.custom.extension_rules import judge_extensions
+from pinnace.api.custom.rules import build_rules
 from pinnace.api.custom.structural_rules import StructuralJudge
 from pinnace.api.custom.values import UNKNOWN, Judge
 from pinnace.api.validation.problems import Problems
@@ -22,7 +22,6 @@ from pinnace.kube.structural.keywords import KEYWORDS, NAMED, SCHEMA, SCHEMAS
 from pinnace.kube.structural.pruning import prune
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
-REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 MAX_DEPTH = 100  # levels; deeper ones would be refused by the decoder of objects
 
 # Source: validation.go, allowedFieldsAtRootSchema.
@@ -228,16 +227,16 @@ class SchemaJudge:
             why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
             problems.forbidden(f"{path}.uniqueItems", why)
         self._judge_below(raw, path, place)
-        _judge_extensions(raw, path, problems)
+        judge_extensions(raw, path, problems)
         rules = raw.get("x-kubernetes-validations") or ()
         for index, rule in enumerate(rules):
-            _judge_rule_form(rule, raw, f"{path}.x-kubernetes-validations[{index}]", problems)
+            judge_rule_form(rule, raw, f"{path}.x-kubernetes-validations[{index}]", problems)
         if place.rules and len(problems.found) == before:
             for index, rule in enumerate(rules):
                 where = f"{path}.x-kubernetes-validations[{index}]"
-                _judge_rule(rule, where, place.uncorrelatable, problems)
+                judge_rule(rule, where, place.uncorrelatable, problems)
                 if len(problems.found) == before:
-                    _judge_types(rule, self._structural(raw), where, place.root, problems)
+                    judge_rule_types(rule, self._structural(raw), where, place.root, problems)
 
     def _judge_keywords(self, raw: Raw, path: str, place: _Place) -> None:
         problems = self._problems
@@ -320,169 +319,3 @@ class _Place:
     def uncorrelated(self, path: str) -> _Place:
         """The outermost place from which on former values can't be told counts."""
         return self if self.uncorrelatable else self._with(uncorrelatable=path)
-
-
-def _judge_extensions(raw: Raw, path: str, problems: Problems) -> None:
-    if raw.get("x-kubernetes-preserve-unknown-fields") is False:
-        why = "must be true or undefined"
-        problems.invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, why)
-    _judge_map_type(raw, path, problems)
-    _judge_list_type(raw, path, problems)
-    if (pattern := raw.get("pattern")) and (why := check_pattern(pattern)):
-        told = f"must be a valid regular expression, but isn't: error parsing regexp: {why}"
-        problems.invalid(f"{path}.pattern", pattern, told)
-
-
-def _judge_map_type(raw: Raw, path: str, problems: Problems) -> None:
-    kind, type_ = raw.get("x-kubernetes-map-type"), raw.get("type") or ""
-    if kind is None:
-        return
-    if type_ != "object":
-        why = "must be object if x-kubernetes-map-type is specified"
-        _wrong_type(f"{path}.type", type_, why, problems)
-    if kind not in ("atomic", "granular"):
-        problems.not_supported(f"{path}.x-kubernetes-map-type", kind, ("atomic", "granular"))
-
-
-def _wrong_type(path: str, type_: str, why: str, problems: Problems) -> None:
-    if type_:
-        problems.invalid(path, type_, why)
-    else:
-        problems.required(path, why)
-
-
-def _judge_list_type(raw: Raw, path: str, problems: Problems) -> None:
-    kind, type_, items = raw.get("x-kubernetes-list-type"), raw.get("type") or "", raw.get("items")
-    keys = raw.get("x-kubernetes-list-map-keys") or ()
-    if kind is not None and type_ != "array":
-        _wrong_type(f"{path}.type", type_, "must be array if x-kubernetes-list-type is specified", problems)
-    elif kind == "set" and isinstance(items, Mapping):
-        _judge_set_items(items, path, problems)
-    if kind is not None and kind not in ("atomic", "set", "map"):
-        problems.not_supported(f"{path}.x-kubernetes-list-type", kind, ("atomic", "set", "map"))
-    if keys and kind != "map":
-        why = "must be map if x-kubernetes-list-map-keys is non-empty"
-        _wrong_type(f"{path}.x-kubernetes-list-type", kind or "", why, problems)
-    if kind == "map":
-        _judge_map_keys(raw, keys, items, path, problems)
-    if kind in ("set", "map") and isinstance(items, Mapping) and items.get("nullable"):
-        why = f"cannot be nullable when x-kubernetes-list-type is {kind}"
-        problems.forbidden(f"{path}.items.nullable", why)
-
-
-def _judge_set_items(items: Raw, path: str, problems: Problems) -> None:
-    why = "must be atomic as item of a list with x-kubernetes-list-type=set"
-    held = items.get("x-kubernetes-list-type")
-    if items.get("type") == "array" and held not in (None, "atomic"):
-        problems.invalid(f"{path}.items.x-kubernetes-list-type", held, why)
-    elif items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
-        problems.invalid(f"{path}.items.x-kubernetes-map-type", None, why)
-
-
-def _judge_map_keys(raw: Raw, keys: Any, items: Any, path: str, problems: Problems) -> None:
-    where = f"{path}.x-kubernetes-list-map-keys"
-    if not keys:
-        problems.required(where, "must not be empty if x-kubernetes-list-type is map")
-    if items is None:
-        problems.required(f"{path}.items", "must have a schema if x-kubernetes-list-type is map")
-        return
-    if not isinstance(items, Mapping):
-        return
-    if items.get("type") != "object":
-        why = "must be object if parent array's x-kubernetes-list-type is map"
-        problems.invalid(f"{path}.items.type", items.get("type") or "", why)
-        return
-    properties, required = items.get("properties") or {}, items.get("required") or ()
-    for index, key in enumerate(keys):
-        below, at = properties.get(key), f"{path}.items.properties[{key}]"
-        if below is None:
-            problems.invalid(where, list(keys), "entries must all be names of item properties")
-            continue
-        if below.get("type") in ("array", "object"):
-            why = "must be a scalar type if parent array's x-kubernetes-list-type is map"
-            problems.invalid(f"{at}.type", below["type"], why)
-        if key in keys[:index]:
-            problems.invalid(where, list(keys), "must not contain duplicate entries")
-        if key not in required and "default" not in below:
-            why = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
-            problems.required(f"{at}.default", why)
-        if below.get("nullable"):
-            why = "this property is in x-kubernetes-list-map-keys, so it cannot be nullable"
-            problems.forbidden(f"{at}.nullable", why)
-
-
-def _has_lines(text: str) -> bool:
-    return "\n" in text or "\r" in text
-
-
-def _judge_rule_form(rule: Raw, raw: Raw, path: str, problems: Problems) -> None:
-    text, message = str(rule.get("rule") or "").strip(), str(rule.get("message") or "")
-    if not text:
-        problems.required(f"{path}.rule", "rule is not specified")
-    elif message and not message.strip():
-        problems.invalid(f"{path}.message", message, "must be non-empty if specified")
-    elif _has_lines(message.strip()):
-        problems.invalid(f"{path}.message", message, "must not contain line breaks")
-    elif _has_lines(text) and not message.strip():
-        problems.required(f"{path}.message", "message must be specified if rule contains line breaks")
-    expression = str(rule.get("messageExpression") or "")
-    if expression and not expression.strip():
-        problems.required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
-    reason = rule.get("reason")
-    if reason is not None and reason not in REASONS:
-        problems.not_supported(f"{path}.reason", reason, REASONS)
-    field = str(rule.get("fieldPath") or "")
-    if field and not field.strip():
-        problems.invalid(f"{path}.fieldPath", field, "must be non-empty if specified")
-    elif field and _has_lines(field):
-        problems.invalid(f"{path}.fieldPath", field, "must not contain line breaks")
-    elif field and not _leads_somewhere(raw, field):
-        problems.invalid(f"{path}.fieldPath", field, "must be a valid path")
-
-
-def _leads_somewhere(raw: Raw, field: str) -> bool:
-    """Say whether a path like ".spec.tags['a']" names a field of a schema."""
-    rest = field.strip()
-    if not rest.startswith((".", "[")):
-        return False
-    while rest:
-        if rest.startswith("['") and "']" in rest:
-            name, _, rest = rest[2:].partition("']")
-        elif rest.startswith("."):
-            stop = min((at for at in (rest.find(".", 1), rest.find("[", 1)) if at > 0), default=len(rest))
-            name, rest = rest[1:stop], rest[stop:]
-        else:
-            return False
-        properties, more = raw.get("properties") or {}, raw.get("additionalProperties")
-        if name in properties:
-            raw = properties[name]
-        elif not properties and isinstance(more, Mapping):
-            raw = more
-        else:
-            return False
-    return True
-
-
-def _judge_rule(rule: Raw, path: str, uncorrelatable: str, problems: Problems) -> None:
-    compiled = compile_rule(rule)
-    if compiled.wrong:
-        problems.invalid(f"{path}.rule", dict(rule), compiled.wrong)
-        return
-    if compiled.wrong_message:
-        problems.invalid(f"{path}.messageExpression", dict(rule), compiled.wrong_message)
-    if compiled.uses_old and uncorrelatable:
-        why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
-        problems.invalid(f"{path}.rule", compiled.text, why)
-    elif not compiled.uses_old and rule.get("optionalOldSelf") is not None:
-        why = "may not be set if oldSelf is not used in rule"
-        problems.invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], why)
-
-
-def _judge_types(rule: Raw, schema: Structural, path: str, root: bool, problems: Problems) -> None:
-    """Check the rule, and its message's expression, against the schema."""
-    compiled = compile_rule(rule)
-    for program, keyword in ((compiled.program, "rule"), (compiled.message_program, "messageExpression")):
-        if program is None or program.text != rule.get(keyword):
-            continue  # one that is wrapped, to make oldSelf optional
-        if fault := find_type_fault(program.tree(), program.text, schema, root=root):
-            problems.invalid(f"{path}.{keyword}", dict(rule), fault)

@@ -16,16 +16,14 @@ from typing import Any
 
 import msgspec
 
-from pinnace.api.events import refer_to
 from pinnace.api.facade import Api, ObjectChange
 from pinnace.base.chance import Chance
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, PinnaceError, Reason
-from pinnace.base.locks import KeyedLocks
 from pinnace.base.tasks import Tasks
 from pinnace.base.workqueue import QueueClosed, WorkQueue
 from pinnace.kube import kinds
-from pinnace.kube.objects.core_v1 import Container, ObjectReference, Pod
+from pinnace.kube.objects.core_v1 import Container, Pod
 from pinnace.node.book import PodBook
 from pinnace.node.drains import Drains
 from pinnace.node.facts import (
@@ -35,7 +33,6 @@ from pinnace.node.facts import (
     PodFacts,
     Problem,
     every_container,
-    is_ephemeral,
 )
 from pinnace.node.following import Following
 from pinnace.node.image_waits import ImageWaits
@@ -56,9 +53,11 @@ from pinnace.node.lifecycle import (
     plan_pod,
 )
 from pinnace.node.machine import Ended, PodImages, PodMachine, StartFailure
+from pinnace.node.pod_events import PodEvents
 from pinnace.node.prober import ProbeChange, Prober
 from pinnace.node.probes import ProbeKind, probes_of
-from pinnace.node.resizing import DEFERRED, describe_resources, find_changes, granted, judge
+from pinnace.node.resizes import Resizes
+from pinnace.node.resizing import granted
 from pinnace.node.sources import lacks_image, mounts_source, pulls_with, reads_source
 from pinnace.node.status import compute_status, shows_back_off
 
@@ -67,7 +66,6 @@ log = logging.getLogger("pinnace.node")
 WORKERS = 8
 EXITS_RETRY_S = 1.0
 REMOVAL_RETRY_S = 5.0
-COMPONENT = "kubelet"  # the name that Kubernetes' events carry
 # A pod that is in one of these states starts nothing any more.
 NO_MORE_STARTS = (PodState.FINISHED, PodState.DRAINING, PodState.STOPPING, PodState.REMOVING)
 
@@ -100,13 +98,13 @@ class NodeAgent:
         self._settings = settings
         self._tasks = Tasks("node", on_failure)
         self._queue: WorkQueue[str] = WorkQueue()
-        self._deferred: set[str] = set()  # pods that wait for resources which other pods have
         self._prober = Prober(clock, chance, self._tasks, self._probed)
-        self._recording = KeyedLocks()
+        self._events = PodEvents(api, self._tasks, settings.node_name)
         self._drains = Drains(machine, clock, self._tasks, self._drained)
         self._following = Following(api, clock, self._tasks, self._look_at_all)
         self.book = PodBook()
-        self._waits = ImageWaits(self.book, images, clock, self._tasks, self._tell_of, self._queue.add)
+        self._resizes = Resizes(api, machine, self.book, self._events, clock, settings.node_name)
+        self._waits = ImageWaits(self.book, images, clock, self._tasks, self._events.tell_of, self._queue.add)
         self._doers: dict[type[Any], Callable[[Pod, Any], Awaitable[bool]]] = {
             MakeSandbox: self._make_sandbox,
             PrepareVolumes: self._prepare_volumes,
@@ -174,7 +172,7 @@ class NodeAgent:
         if pod.spec.node_name != self._settings.node_name:
             return
         uid = pod.metadata.uid
-        for waiting in self._deferred - {uid}:
+        for waiting in self._resizes.deferred - {uid}:
             self._queue.add(waiting)
         if change.type == "DELETED":
             self.book.change(uid, lambda f: replace(f, object_gone=True))
@@ -247,7 +245,7 @@ class NodeAgent:
         self._queue.add(uid)
         pod = self.book.pods.get(uid)
         if pod is not None and ending.oom_killed:
-            self._event(pod, "Warning", "OOMKilled", f"Container {name} was killed: out of memory")
+            self._events.tell(pod, "Warning", "OOMKilled", f"Container {name} was killed: out of memory")
 
     def _probed(self, change: ProbeChange) -> None:
         pod = self.book.pods.get(change.pod_uid)
@@ -259,7 +257,7 @@ class NodeAgent:
             return
         if not change.result.success:
             words = f"{change.kind.value} probe failed: {change.result.output}"
-            self._event(pod, "Warning", "Unhealthy", words, field=_field_of(pod, change.container))
+            self._events.tell(pod, "Warning", "Unhealthy", words, container=change.container)
         if not change.changed:
             return
         if change.kind is ProbeKind.READINESS:
@@ -289,7 +287,7 @@ class NodeAgent:
                 if wait_s is not None:
                     self._queue.add_after(uid, wait_s)
             except PinnaceError as error:
-                self._tell_failure(uid, error)
+                self._events.tell_failure(uid, self.book.pods.get(uid), error)
                 self._queue.add_failed(uid)
             except Exception:  # the worker lives on; the pod is tried again
                 log.exception("pod %s", uid)
@@ -297,22 +295,13 @@ class NodeAgent:
             finally:
                 self._queue.done(uid)
 
-    def _tell_failure(self, uid: str, error: PinnaceError) -> None:
-        pod = self.book.pods.get(uid)
-        log.warning(
-            "pod %s: %s", uid if pod is None else f"{pod.metadata.namespace}/{pod.metadata.name}", error
-        )
-        raced = isinstance(error, ApiError) and error.reason is Reason.CONFLICT
-        if pod is not None and not raced:
-            self._event(pod, "Warning", "FailedSync", f"error syncing pod: {error.message}")
-
     async def _turn(self, uid: str) -> float | None:
         """Do what the plan says until it has no more steps for now; return when to look again."""
         while True:
             pod, facts = self._read(uid)
             if pod is None or facts is None:
                 return None
-            facts = self._judge_resize(pod, facts)
+            facts = self._resizes.judge(pod, facts)
             plan = plan_pod(pod, facts, self._clock.now())
             if plan.state in NO_MORE_STARTS:
                 self._waits.cancel(uid)
@@ -320,49 +309,6 @@ class NodeAgent:
             await self._write_status(uid)
             if not went_on:
                 return plan.requeue_after_s
-
-    def _judge_resize(self, pod: Pod, facts: PodFacts) -> PodFacts:
-        """See whether what containers ask for now, other than they have, can be given; tell when the answer is new."""
-        uid = pod.metadata.uid
-        refusal = None
-        if find_changes(pod, facts):
-            node = self._api.find(kinds.NODE, "", self._settings.node_name)
-            allocatable = node.status.allocatable if node is not None else {}
-            refusal = judge(pod, self._api.pods_on(self._settings.node_name), allocatable)
-            if refusal is not None and refusal != facts.resize_refused:
-                self._event(
-                    pod,
-                    "Warning",
-                    f"Resize{refusal.reason}",
-                    f"Pod resize {refusal.reason}: {refusal.message}",
-                )
-        elif facts.resize_refused is None and facts.resize_problem is None:
-            self._deferred.discard(uid)
-            return facts
-        deferred = refusal is not None and refusal.reason == DEFERRED
-        (self._deferred.add if deferred else self._deferred.discard)(uid)
-        problem = facts.resize_problem if find_changes(pod, facts) else None
-        self.book.change(uid, lambda f: replace(f, resize_refused=refusal, resize_problem=problem))
-        return self.book.facts[uid]
-
-    async def _resize_container(self, pod: Pod, step: ResizeContainer) -> bool:
-        uid = pod.metadata.uid
-        container = find_container(pod, step.name)
-        known = self.book.facts[uid].container(step.name)
-        try:
-            await self._machine.resize_container(pod, container, known.container_id)
-        except PinnaceError as error:
-            before = self.book.facts[uid].resize_problem
-            problem = Problem("Error", error.message, self._clock.now(), before.failures + 1 if before else 1)
-            self.book.change(uid, lambda f: replace(f, resize_problem=problem))
-            if before is None or before.message != error.message:
-                self._event(pod, "Warning", "ResizeError", f"Pod resize error: {error.message}")
-            return True
-        self.book.change_container(uid, step.name, lambda c: replace(c, resources=container.resources))
-        self.book.change(uid, lambda f: replace(f, resize_problem=None))
-        if not find_changes(pod, self.book.facts[uid]):
-            self._event(pod, "Normal", "ResizeCompleted", f"Pod resize completed: {describe_resources(pod)}")
-        return True
 
     def _read(self, uid: str) -> tuple[Pod | None, PodFacts | None]:
         seen = self.book.pods.get(uid)
@@ -401,7 +347,9 @@ class NodeAgent:
             failures = before.failures + 1 if before else 1
             problem = Problem("FailedCreatePodSandBox", error.message, self._clock.now(), failures)
             self.book.change(uid, lambda f: replace(f, sandbox_problem=problem))
-            self._event(pod, "Warning", problem.reason, f"Failed to create pod sandbox: {error.message}")
+            self._events.tell(
+                pod, "Warning", problem.reason, f"Failed to create pod sandbox: {error.message}"
+            )
             return True
         self.book.got_sandbox(uid, sandbox_id, ip)
         return True
@@ -413,7 +361,7 @@ class NodeAgent:
             due_at = await self._machine.prepare_volumes(pod, facts.ip)
         except (PinnaceError, OSError) as error:
             message = error.message if isinstance(error, PinnaceError) else str(error)
-            self._event(pod, "Warning", "FailedMount", f"MountVolume.SetUp failed for {message}")
+            self._events.tell(pod, "Warning", "FailedMount", f"MountVolume.SetUp failed for {message}")
             failures = facts.volumes_problem.failures + 1 if facts.volumes_problem else 1
             problem = Problem("FailedMount", message, self._clock.now(), failures)
             self.book.change(
@@ -431,7 +379,6 @@ class NodeAgent:
     async def _start_container(self, pod: Pod, step: StartContainer) -> bool:
         uid, name = pod.metadata.uid, step.name
         container = find_container(pod, name)
-        field = _field_of(pod, name)
         ip = self.book.facts[uid].ip
         try:
             facts = self.book.facts[uid]
@@ -459,9 +406,9 @@ class NodeAgent:
             resources=container.resources,
         )
         if not image.pulled:  # else it was told when it came
-            self._event(pod, "Normal", "Pulled", image.told, field=field)
-        self._event(pod, "Normal", "Created", f"Container created: {name}", field=field)
-        self._event(pod, "Normal", "Started", f"Container started: {name}", field=field)
+            self._events.tell(pod, "Normal", "Pulled", image.told, container=name)
+        self._events.tell(pod, "Normal", "Created", f"Container created: {name}", container=name)
+        self._events.tell(pod, "Normal", "Started", f"Container started: {name}", container=name)
         ending = self.book.facts[uid].container(name).ending
         if ending is not None:
             self._react_to_end(uid, name, ending)
@@ -473,12 +420,13 @@ class NodeAgent:
             self._watch_probes(pod, container, step.attempt, ip, started=False)
         return True
 
+    async def _resize_container(self, pod: Pod, step: ResizeContainer) -> bool:
+        await self._resizes.resize(pod, find_container(pod, step.name))
+        return True
+
     async def _back_off_pull(self, pod: Pod, step: BackOffPull) -> bool:
         self._waits.back_off(pod, find_container(pod, step.name))
         return True
-
-    def _tell_of(self, pod: Pod, container: Container, kind: str, reason: str, message: str) -> None:
-        self._event(pod, kind, reason, message, field=_field_of(pod, container.name))
 
     async def _run_post_start(self, pod: Pod, container: Container, container_id: str, ip: str) -> None:
         """Run the hook beside the turns, so that the pod can be deleted meanwhile; then the container counts as started."""
@@ -499,9 +447,7 @@ class NodeAgent:
         else:
             # What a hook has written may be secret: not for everybody who may read events. Source: kubelet, startContainer.
             log.debug("postStart of %s in pod %s: %s", name, uid, result.output)
-            self._event(
-                pod, "Warning", "FailedPostStartHook", "PostStartHook failed", field=_field_of(pod, name)
-            )
+            self._events.tell(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", container=name)
             self.book.change_container(uid, name, lambda c: replace(c, unhealthy="postStart hook"))
         self._queue.add(uid)
 
@@ -515,7 +461,7 @@ class NodeAgent:
         words = f"Stopping container {name}"
         if known.unhealthy:
             words = f"Container {name} failed {known.unhealthy}, will be restarted"
-        self._event(pod, "Normal", "Killing", words, field=_field_of(pod, name))
+        self._events.tell(pod, "Normal", "Killing", words, container=name)
         self._prober.forget(uid, name)
         if pod.metadata.deletion_timestamp and facts.stop_began_at is None:
             self.book.change(uid, lambda f: replace(f, stop_began_at=self._clock.now()))
@@ -570,7 +516,7 @@ class NodeAgent:
                 self.book.change(uid, lambda f: replace(f, sandbox_id="", removed=True))
                 return False
         self.book.forget(uid)
-        self._deferred.discard(uid)
+        self._resizes.deferred.discard(uid)
         return False
 
     # --- telling -------------------------------------------------------------------------------------------------
@@ -596,25 +542,7 @@ class NodeAgent:
                 raise
         for container in every_container(pod):
             if shows_back_off(pod, container, facts.container(container.name)):
-                self._tell_back_off(pod, container)
-
-    def _tell_back_off(self, pod: Pod, container: Container) -> None:
-        name = f"{pod.metadata.name}_{pod.metadata.namespace}({pod.metadata.uid})"
-        words = f"Back-off restarting failed container {container.name} in pod {name}"
-        self._event(pod, "Warning", "BackOff", words, field=_field_of(pod, container.name))
-
-    def _event(self, pod: Pod, type: str, reason: str, message: str, *, field: str = "") -> None:
-        if not message:
-            return
-        about = msgspec.structs.replace(refer_to(pod), field_path=field)
-        self._tasks.spawn(self._record(about, type, reason, message), f"event {reason}")
-
-    async def _record(self, about: ObjectReference, type: str, reason: str, message: str) -> None:
-        """Record an event after the pod's earlier ones, so that their order is kept and equal ones are counted."""
-        async with self._recording.hold(about.uid):
-            await self._api.record_event(
-                about, type, reason, message, component=COMPONENT, host=self._settings.node_name
-            )
+                self._events.tell_back_off(pod, container)
 
     def _watch_probes(self, pod: Pod, container: Container, attempt: int, ip: str, *, started: bool) -> None:
         container_id = self.book.facts[pod.metadata.uid].container(container.name).container_id
@@ -631,10 +559,3 @@ def find_container(pod: Pod, name: str) -> Container:
         if container.name == name:
             return container
     raise KeyError(name)
-
-
-def _field_of(pod: Pod, name: str) -> str:
-    if is_ephemeral(pod, name):
-        return f"spec.ephemeralContainers{{{name}}}"
-    init = any(c.name == name for c in pod.spec.init_containers)
-    return f"spec.{'initContainers' if init else 'containers'}{{{name}}}"

@@ -76,7 +76,7 @@ def test_a_custom_kind_lives_with_the_command_policies_and_restarts(alone: Produ
     assert alone.pinnace("scale", "model/llama", "--replicas=2") == "model.ml.example.com/llama scaled\n"
 
     alone.kubectl("apply", "-f", "-", stdin=POLICY)
-    refused = alone.try_kubectl("scale", "model/llama", "--replicas=4")
+    refused = alone.try_kubectl("patch", "mdl", "llama", "--type=merge", "-p", '{"spec":{"replicas":4}}')
     assert (
         "ValidatingAdmissionPolicy 'few-models' with binding 'few-models' denied request: not 4"
         in refused.stderr

@@ -1,6 +1,6 @@
 """Compiles an openAPIV3Schema to nodes that can be walked quickly.
 
-Called once per version of a definition. Never judges the schema: `api/custom/schemas.py` does, before it is stored.
+Called once per version of a definition. Never judges the schema: `api/custom/schema_rules.py` does, before it is stored.
 Source: Kubernetes v1.37, apiextensions-apiserver/pkg/apiserver/schema/structural.go
 """
 

@@ -21,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -263,14 +264,9 @@ async def drive(server: Server, seconds: float, verbs: tuple[str, ...]) -> None:
             await measure(verb, server, requests, 1.0)
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["serve"]:
-        uvloop.run(serve(Path(sys.argv[2]), sys.argv[3:] == ["profile"]))
-        return
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    profiled, account = "--profile" in sys.argv, "--account" in sys.argv
-    verbs = tuple(argument for argument in arguments if argument in PEER) or tuple(PEER)
-    seconds = next((float(argument) for argument in arguments if argument not in PEER), 5.0)
+@contextmanager
+def served(*, profiled: bool = False, account: bool = False) -> Iterator[Server]:
+    """Run a server in a process and a folder of its own; yield how to reach it."""
     with tempfile.TemporaryDirectory(prefix="pinnace-bench-") as name:
         process = subprocess.Popen(
             [sys.executable, __file__, "serve", name, *(["profile"] if profiled else [])],
@@ -282,13 +278,25 @@ def main() -> None:
         assert process.stdout is not None
         try:
             port = int(process.stdout.readline())
-            uvloop.run(drive(Server.of(process.pid, port, Path(name), account=account), seconds, verbs))
+            yield Server.of(process.pid, port, Path(name), account=account)
         finally:
             process.stdin.close()
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["serve"]:
+        uvloop.run(serve(Path(sys.argv[2]), sys.argv[3:] == ["profile"]))
+        return
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    profiled, account = "--profile" in sys.argv, "--account" in sys.argv
+    verbs = tuple(argument for argument in arguments if argument in PEER) or tuple(PEER)
+    seconds = next((float(argument) for argument in arguments if argument not in PEER), 5.0)
+    with served(profiled=profiled, account=account) as server:
+        uvloop.run(drive(server, seconds, verbs))
 
 
 if __name__ == "__main__":

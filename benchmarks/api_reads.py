@@ -13,12 +13,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import re
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import cast
@@ -26,7 +23,7 @@ from typing import cast
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.api import PODS, Server, cpu_seconds, pod, serve
+from benchmarks.api import PODS, Server, cpu_seconds, pod, served
 
 PAGE = 500
 LIST_TARGET_S = 0.2
@@ -200,34 +197,14 @@ async def drive(server: Server, pods: int, watchers: int, seconds: float) -> Non
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["serve"]:
-        uvloop.run(serve(Path(sys.argv[2]), sys.argv[3:] == ["profile"]))
-        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", nargs="?", type=float, default=10.0)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--watchers", type=int, default=100)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pinnace-bench-") as name:
-        process = subprocess.Popen(
-            [sys.executable, __file__, "serve", name, *(["profile"] if given.profile else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            port = int(process.stdout.readline())
-            server = Server.of(process.pid, port, Path(name))
-            uvloop.run(drive(server, given.pods, given.watchers, given.seconds))
-        finally:
-            process.stdin.close()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with served(profiled=given.profile) as server:
+        uvloop.run(drive(server, given.pods, given.watchers, given.seconds))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import uvloop
 
@@ -113,24 +109,8 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--profile"]
     seconds = next((float(argument) for argument in arguments if argument.replace(".", "").isdigit()), 5.0)
     wanted = tuple(argument for argument in arguments if argument.startswith("apply"))
-    with tempfile.TemporaryDirectory(prefix="pinnace-bench-") as name:
-        process = subprocess.Popen(
-            [sys.executable, api.__file__, "serve", name, *(["profile"] if profiled else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            port = int(process.stdout.readline())
-            uvloop.run(drive(Server.of(process.pid, port, Path(name)), seconds, wanted))
-        finally:
-            process.stdin.close()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with api.served(profiled=profiled) as server:
+        uvloop.run(drive(server, seconds, wanted))
 
 
 if __name__ == "__main__":

@@ -505,3 +505,24 @@ async def test_a_node_answers_for_itself(kube: Kube, backend: Backend) -> None:
     assert asked[0] == NodeRequest(method="GET", path="/healthz", query=(("a", "b"),))
     assert (await ask(kube, "GET", "/api/v1/nodes/here:10250/proxy/logs/"))[1] == b"0\n1\n2\n"
     assert (await ask(kube, "GET", "/api/v1/nodes/here/proxy/bad"))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"X: a\rb", 503),
+        (b"X: a\0b", 503),
+        (b"X Y: a", 503),
+        (b"X-\xe9: a", 503),
+        (b"\xff\xfe", 503),
+        (b"X-Note: caf\xe9\tcr\xc3\xa8me", 200),
+        (b"Upgrade: h2c\r\nConnection: Upgrade", 200),
+    ],
+)
+async def test_an_answer_with_headers_that_could_be_mistaken_for_ours_is_none(
+    kube: Kube, backend: Backend, line: bytes, expected: int
+) -> None:
+    backend.answer = b"HTTP/1.1 200 OK\r\n" + line + b"\r\nContent-Length: 2\r\n\r\nok"
+    status, body, _ = await ask(kube, "GET", f"{PREFIX}/x")
+    assert status == expected
+    assert body == b"ok" if expected == 200 else b"malformed MIME header line" in body

@@ -5,13 +5,20 @@ Used by `passing.py`. Invariant: an answer's head and the lines of a chunked bod
 Source: RFC 9112, 2 to 7; RFC 9110, 7.6.1 (what belongs to one hop only).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from pinnace.kubeapi.texts import clean
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_CHUNK_LINE_BYTES = 4 * 1024
 
 Headers = tuple[tuple[str, str], ...]
+
+# Source: RFC 9110, 5.1 and 5.5. What else stands in a head could be taken for a part of our own answer.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 # Source: RFC 9110, 7.6.1, and those that older senders name; Go's net/http/httputil has the same.
 _HOP_BY_HOP = frozenset(
@@ -74,13 +81,14 @@ def parse_head(data: bytes) -> Head:
     """Return an answer's head from its bytes up to the empty line. Raises: HttpError."""
     lines = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\n").split("\n")
     words = lines[0].split(" ", 2)
-    if len(words) < 2 or words[0] not in ("HTTP/1.0", "HTTP/1.1") or not _is_status(words[1]):
-        raise HttpError(f'malformed HTTP response "{lines[0][:80]}"')
+    known = len(words) > 1 and words[0] in ("HTTP/1.0", "HTTP/1.1") and _is_status(words[1])
+    if not known or _CONTROL.search(lines[0]):
+        raise HttpError(f'malformed HTTP response "{clean(lines[0][:80])}"')
     headers: list[tuple[str, str]] = []
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
-            raise HttpError(f'malformed MIME header line: "{line[:80]}"')
+        if not colon or not _NAME.fullmatch(name) or _CONTROL.search(value):
+            raise HttpError(f'malformed MIME header line: "{clean(line[:80])}"')
         headers.append((name, value.strip()))
     version = (1, 0) if words[0] == "HTTP/1.0" else (1, 1)
     return Head(int(words[1]), words[2] if len(words) > 2 else "", tuple(headers), version)
@@ -104,7 +112,7 @@ def body_length(method: str, head: Head) -> int | None:
         return -1
     length = lengths.pop()
     if lengths or not (length.isascii() and length.isdigit()):
-        raise HttpError(f'bad Content-Length "{head.get("content-length")}"')
+        raise HttpError(f'bad Content-Length "{clean(head.get("content-length"))}"')
     return int(length)
 
 

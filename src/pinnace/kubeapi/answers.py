@@ -39,6 +39,12 @@ def answer_error(error: ApiError, warnings: Iterable[str] = ()) -> web.Response:
     return response
 
 
+def add_warnings(response: web.StreamResponse, warnings: Iterable[str]) -> None:
+    """Put warnings into an answer that has not begun."""
+    for warning in warnings:
+        response.headers.add("Warning", render_warning(warning))
+
+
 def render_warning(sentence: str) -> str:
     """Return a Warning header's value. Source: RFC 7234, 5.5; Kubernetes v1.36, apimachinery/pkg/util/net, NewWarningHeader."""
     clean = "".join(character if character.isprintable() else " " for character in sentence)

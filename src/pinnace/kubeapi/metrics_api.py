@@ -23,10 +23,12 @@ from pinnace.kubeapi.negotiation import OBJECT_ONLY, Wanted, negotiate
 from pinnace.kubeapi.presenting import finish
 from pinnace.kubeapi.writing import method_not_allowed
 
+_ENDED = ("Succeeded", "Failed")
+
 
 def build_pod_metrics(pod: Pod, usage: Mapping[str, ContainerUsage]) -> PodMetrics | None:
-    """Return the pod's metrics, None while nothing was measured."""
-    if not usage:
+    """Return the pod's metrics, None while nothing was measured, and once it has ended, as of metrics-server."""
+    if not usage or pod.status.phase in _ENDED:
         return None
     oldest = min(usage.values(), key=lambda sample: sample.at)
     return PodMetrics(

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from pinnace.base.errors import ApiError, PinnaceError, Reason
 from pinnace.kube.kinds import Kind
+from pinnace.kubeapi.answers import add_warnings
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.errors import build_status, to_api_error
 from pinnace.kubeapi.list_options import ListOptions, parse_revision, read_list_options
@@ -101,6 +102,7 @@ async def serve_watch(call: Call) -> web.StreamResponse:
     start = plan_start(options)
     stream = _Stream(call, presenter, selection, options)
     wire: WatchWire = SocketWire(call.request) if wants_socket(call.request) else ChunkWire(call.request)
+    add_warnings(wire.response, call.warnings)
     await wire.open(wanted.media_type)
     with call.means.figures.watching(call.kind):
         try:

@@ -25,6 +25,24 @@ async def test_a_pod_that_was_not_measured_is_not_found(kube: Kube) -> None:
     assert (status, document["message"]) == (404, 'podmetrics.metrics.k8s.io "default/a" not found')
 
 
+async def test_a_pod_that_has_ended_has_no_metrics_whatever_was_measured(kube: Kube) -> None:
+    for name in ("a", "b", "c"):  # b has no sample yet
+        await kube.call("POST", PODS, pod(name))
+    sample = {"c0": ContainerUsage(cpu_milli=1, memory_bytes=1 << 20, at=9.0)}
+    kube.world.usage = {("default", "a"): sample, ("default", "c"): sample}
+    status, document = await kube.call(
+        "PATCH",
+        f"{PODS}/c/status",
+        {"status": {"phase": "Succeeded"}},
+        content_type="application/merge-patch+json",
+    )
+    assert status == 200, document
+    listed = await kube.get(f"{METRICS}/namespaces/default/pods")
+    assert [item["metadata"]["name"] for item in listed["items"]] == ["a"]
+    status, document = await kube.call("GET", f"{METRICS}/namespaces/default/pods/c")
+    assert (status, document["message"]) == (404, 'podmetrics.metrics.k8s.io "default/c" not found')
+
+
 async def test_nodes_are_measured(kube: Kube) -> None:
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "here"}}
     await kube.call("POST", "/api/v1/nodes", node)

@@ -278,3 +278,32 @@ async def test_endpoints_have_a_successor_and_say_so(kube: Kube) -> None:
     assert kube.headers["Warning"] == (
         '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
     )
+    async with kube.session.get("http://kube/api/v1/endpoints?watch=1&timeoutSeconds=1") as response:
+        assert response.headers["Warning"] == kube.headers["Warning"]
+
+
+async def test_a_patch_of_an_event_is_as_strict_as_an_update(kube: Kube) -> None:
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    event = {
+        "metadata": {"name": "e"},
+        "regarding": {"kind": "Pod", "namespace": "default", "name": "web"},
+        "eventTime": "2026-01-02T00:00:00.000000Z",
+        "type": "Normal",
+        "reason": "Pulled",
+        "action": "Pulling",
+        "reportingController": "me.example/x",
+        "reportingInstance": "me",
+    }
+    status, document = await kube.call("POST", path, event)
+    assert status == 201, document
+    merge = {"content_type": "application/merge-patch+json"}
+    status, document = await kube.call("PATCH", f"{path}/e", {"note": "other"}, **merge)
+    assert (status, document["details"]["causes"][0]["field"]) == (422, "message")
+    series = {"count": 2, "lastObservedTime": "2026-01-02T00:00:01.000000Z"}
+    status, document = await kube.call("PATCH", f"{path}/e", {"series": series}, **merge)
+    assert (status, document["series"]) == (200, series)
+    status, document = await kube.call("PATCH", f"{path}/e", {"series": {"count": 1}}, **merge)
+    assert (status, document["details"]["causes"][0]["field"]) == (422, "series.count")
+    # The core group's form knows no such rules.
+    status, _ = await kube.call("PATCH", "/api/v1/namespaces/default/events/e", {"message": "other"}, **merge)
+    assert status == 200

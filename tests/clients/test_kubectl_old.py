@@ -1,12 +1,5 @@
-"""A kubectl of before 1.27, as distributions carry it: it reads OpenAPI v2 as protobuf, or does nothing.
+"""A kubectl of before 1.27, as distributions carry it: it reads OpenAPI v2 as protobuf, or does nothing."""
 
-Debian 12's is 1.20 (package kubernetes-client). Where the machine's kubectl is none of these, PINNACE_OLD_KUBECTL may name one.
-"""
-
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,37 +7,10 @@ import pytest
 from tests.clients.conftest import Kubectl
 from tests.clients.test_kubectl_api import PATTERN_1
 
-OLD_BEFORE = 27  # Source: kubectl 1.27's release notes: explain and validation by OpenAPI v3
-
-
-def find_old_kubectl() -> str:
-    """Return the path of an old kubectl, "" if there is none."""
-    for path in (
-        os.environ.get("PINNACE_OLD_KUBECTL", ""),
-        shutil.which("kubectl") or "",
-        "/usr/bin/kubectl",
-    ):
-        if not path or not Path(path).exists():
-            continue
-        ran = subprocess.run(
-            [path, "version", "--client", "-o", "json"], capture_output=True, check=False, timeout=20
-        )
-        try:
-            minor = json.loads(ran.stdout)["clientVersion"]["minor"]
-        except (ValueError, KeyError):
-            continue
-        if int(minor.rstrip("+")) < OLD_BEFORE:
-            return path
-    return ""
-
-
-OLD = find_old_kubectl()
-pytestmark = pytest.mark.skipif(not OLD, reason="no kubectl before 1.27 here (apt install kubernetes-client)")
-
 
 @pytest.fixture
-def old(kubectl: Kubectl) -> Kubectl:
-    return Kubectl(Path(OLD), kubectl.kubeconfig, kubectl.home, kubectl.api, kubectl.world)
+def old(kubectl: Kubectl, old_kubectl: str) -> Kubectl:
+    return Kubectl(Path(old_kubectl), kubectl.kubeconfig, kubectl.home, kubectl.api, kubectl.world)
 
 
 async def test_apply_validates_with_the_old_document(old: Kubectl) -> None:

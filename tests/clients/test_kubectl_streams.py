@@ -1,7 +1,7 @@
 """What the real kubectl does with running pods over its streams: WebSocket and SPDY, today's client and the distribution's.
 
 Each test runs with every way to speak that there is: `KUBECTL_REMOTE_COMMAND_WEBSOCKETS` and `KUBECTL_PORT_FORWARD_WEBSOCKETS`
-switch today's client; an old client that is installed (Debian's kubernetes-client, 1.20) speaks SPDY only.
+switch today's client; an old one (Debian's kubernetes-client, 1.20) speaks SPDY only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -49,28 +48,10 @@ class Way:
         )
 
 
-def _find_old_client() -> str:
-    """Return a kubectl that knows SPDY only, "" if there is none."""
-    for name in ("kubectl.1.20", "kubectl"):
-        path = shutil.which(name)
-        if path is None:
-            continue
-        said = subprocess.run(
-            [path, "version", "--client", "-o", "json"], capture_output=True, check=False
-        ).stdout
-        with contextlib.suppress(ValueError, KeyError):
-            if int(json.loads(said)["clientVersion"]["minor"].rstrip("+")) < 28:
-                return path
-    return ""
-
-
 @pytest.fixture(params=["websocket", "spdy", "old"])
 def way(request: pytest.FixtureRequest, product: Product) -> Way:
     if request.param == "old":
-        binary = _find_old_client()
-        if not binary:
-            pytest.skip("no kubectl older than 1.28 is installed: apt-get install kubernetes-client")
-        return Way(binary, product.env)
+        return Way(request.getfixturevalue("old_kubectl"), product.env)
     on = "true" if request.param == "websocket" else "false"
     switches = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": on, "KUBECTL_PORT_FORWARD_WEBSOCKETS": on}
     return Way(product.kubectl_path, {**product.env, **switches})

@@ -108,12 +108,12 @@ _KNOWN: Memo[tuple[str, ...]] = Memo()
 
 
 def _find_in_spec(kind: Kind[Any], obj: Any, tree: _Branch) -> tuple[str, ...]:
-    key = kind.resource.encode() + spec_key(obj.spec)
-    known = _KNOWN.get(key)
+    text = spec_key(obj.spec)
+    known = _KNOWN.get((kind.resource, text))
     if known is None:
         known = tuple(_find_below(obj, tree))
-        if len(key) <= REMEMBERED_BYTES:
-            _KNOWN.put(key, known)
+        if len(text) <= REMEMBERED_BYTES:
+            _KNOWN.put((kind.resource, text), known)
     return known
 
 

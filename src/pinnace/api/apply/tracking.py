@@ -250,19 +250,28 @@ def _documents(kind: Kind[Any], old: Any, new: Any, *, whole: bool) -> tuple[Doc
     elif whole:
         before, after = codec.to_json(_stripped(old)), codec.to_json(_stripped(new))
     else:
-        before, after = {}, {}
-        cls = kind.type
-        for name, wire in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True):
-            one, other = getattr(old, name), getattr(new, name)
-            if one is other or one == other:
-                continue
-            if name == "metadata":
-                before[wire], after[wire] = _bare(old), _bare(new)
-            else:
-                _put(before, wire, one)
-                _put(after, wire, other)
+        before, after = differing(old, new)
     before["apiVersion"] = after["apiVersion"] = kind.api_version
     before["kind"] = after["kind"] = kind.kind
+    return before, after
+
+
+_NOT_COMPARED = frozenset({"managed_fields", "resource_version", "generation", "self_link"})
+
+
+def differing(old: Any, new: Any) -> tuple[Document, Document]:
+    """Return what differs of two objects, or of their metadata, on both sides."""
+    before: Document = {}
+    after: Document = {}
+    for name, wire in zip(old.__struct_fields__, old.__struct_encode_fields__, strict=True):
+        one, other = getattr(old, name), getattr(new, name)
+        if one is other or name in _NOT_COMPARED or one == other:
+            continue
+        if name == "metadata":
+            before[wire], after[wire] = differing(one, other)
+        else:
+            _put(before, wire, one)
+            _put(after, wire, other)
     return before, after
 
 

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pinnace.api.apply.comparing import compare
+from pinnace.api.apply.managed import ownable
+from pinnace.api.apply.tracking import differing
+from pinnace.api.apply.types import type_of
 from pinnace.api.context import SYSTEM, Context
 from pinnace.api.patches import Patch
 from pinnace.kube.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD
@@ -298,3 +302,32 @@ async def test_json_patches_can_move_owners_as_kubectl_does_when_it_migrates() -
     stored = await apply(api, DEPLOYMENT, deployment_document(), "kubectl")
     assert stored.spec.replicas == 1
     assert set(owners(stored)["kubectl Apply"]["f:spec"]) == {"f:selector", "f:template"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metadata": {"name": "web", "labels": {"a": "b"}}},
+        {"metadata": {"name": "web", "labels": {}, "annotations": {"x": "y"}, "finalizers": ["a/b", "c/d"]}},
+        {"metadata": {"name": "web", "generation": 7, "resourceVersion": "9", "labels": {"a": "b"}}},
+        {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "main", "image": "other:2"}]}},
+        {
+            "metadata": {"name": "web"},
+            "spec": {"containers": [{"name": "new", "image": "x"}], "hostname": "h"},
+        },
+        {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}},
+    ],
+)
+def test_the_parts_that_differ_say_what_the_whole_documents_say(changes: dict[str, Any]) -> None:
+    old = decode(
+        POD,
+        {
+            "metadata": {"name": "web", "labels": {"a": "c", "d": "e"}, "finalizers": ["a/b"]},
+            "spec": {"containers": [{"name": "main", "image": "x:1"}]},
+        },
+    )
+    new = decode(POD, {**document(old), **changes})
+    for before, after in ((old, new), (new, old)):
+        whole = compare(document(before), document(after), type_of(POD))
+        parts = compare(*differing(before, after), type_of(POD))
+        assert [ownable(fields) for fields in parts] == [ownable(fields) for fields in whole]

@@ -29,11 +29,11 @@ PODS_MOST = 3000  # Source: the same file, defaultNamespaceMaxPodsToCheck
 
 def admit_pod(attempt: Attempt) -> None:
     """Raises: ApiError Forbidden for a pod that its namespace's enforced level forbids."""
-    policy = _policy_of(attempt)
-    if policy is None or policy.is_open:
-        return
     pod: Pod = attempt.object
     if attempt.operation is Operation.UPDATE and not _is_significant(pod, attempt.old):
+        return
+    policy = _policy_of(attempt)
+    if policy is None or policy.is_open:
         return
     found = find_violations(policy.enforce, pod.metadata, pod.spec)
     if found:
@@ -89,6 +89,8 @@ def _template_of(obj: Any) -> Any:
 
 def _is_significant(pod: Pod, old: Pod) -> bool:
     """Say whether a change may change the judgement: what can be changed at all are images and ephemeral containers."""
+    if pod.spec is old.spec:
+        return False
     if _images(pod.spec.containers) != _images(old.spec.containers):
         return True
     if _images(pod.spec.init_containers) != _images(old.spec.init_containers):

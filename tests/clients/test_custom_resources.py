@@ -95,7 +95,7 @@ async def cluster(kubectl: Kubectl) -> AsyncIterator[Kubectl]:
     controllers = (
         DefinitionController(api, api.clock),
         NamespaceController(api, api.clock),
-        GarbageController(api, api.clock),
+        GarbageController(api),
     )
     runner = ControllerRunner(api, controllers, api.clock)
     runner.start()

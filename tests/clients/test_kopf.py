@@ -105,9 +105,7 @@ class Operator:
 async def operator(kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[Operator]:
     """An operator that runs against the server, with the definition in force."""
     api = kubectl.api
-    runner = ControllerRunner(
-        api, (DefinitionController(api, api.clock), GarbageController(api, api.clock)), api.clock
-    )
+    runner = ControllerRunner(api, (DefinitionController(api, api.clock), GarbageController(api)), api.clock)
     runner.start()
     await kubectl("apply", "-f", "-", stdin=DEFINITION)
     script = tmp_path / "operator.py"

@@ -44,7 +44,7 @@ def build_controllers(
         HpaController(api, clock, usage),
         NamespaceContentsController(api, ca_text),
         NamespaceController(api, clock),
-        GarbageController(api, clock),
+        GarbageController(api),
         PodGarbageController(api, clock),
         NodeHealthController(api, clock),
         EventExpiryController(api),

@@ -60,9 +60,7 @@ class _Document:
         if isinstance(container, dict):
             container[token] = value
         elif isinstance(container, list):
-            container.insert(
-                len(container) if token == "-" else _index(token, len(container) + 1, pointer), value
-            )
+            container.insert(len(container) if token == "-" else _index(token, len(container) + 1), value)
         else:
             raise _Failed(
                 f"add operation does not apply: doc is missing path: {quoted(pointer)}: missing value"
@@ -72,7 +70,7 @@ class _Document:
         value = self.get(pointer)
         container, token = self.parent(pointer)
         if isinstance(container, list):
-            del container[_index(token, len(container), pointer)]
+            del container[_index(token, len(container))]
         else:
             del container[token]
         return value
@@ -88,7 +86,7 @@ class _Document:
 _INDEX = re.compile(r"[+-]?[0-9]+", re.ASCII)  # as Go's strconv.Atoi reads them
 
 
-def _index(token: str, size: int, pointer: str) -> int:
+def _index(token: str, size: int) -> int:
     # Unlike RFC 6901, Kubernetes reads leading zeros and signs; what is negative counts from the end.
     place = int(token) if _INDEX.fullmatch(token) and len(token) < 20 else size
     if place < 0:
@@ -102,7 +100,7 @@ def _step(container: Any, token: str, pointer: str) -> Any:
     if isinstance(container, dict) and token in container:
         return container[token]
     if isinstance(container, list):
-        return container[_index(token, len(container), pointer)]
+        return container[_index(token, len(container))]
     raise _Failed(f"doc is missing path: {quoted(pointer)}: missing value")
 
 
@@ -119,7 +117,7 @@ def _replace(document: _Document, operation: Mapping[str, Any]) -> None:
     container, token = document.parent(pointer)
     value = copy.deepcopy(operation.get("value"))
     if isinstance(container, list):
-        container[_index(token, len(container), pointer)] = value
+        container[_index(token, len(container))] = value
     elif isinstance(container, dict):
         container[token] = value  # also where nothing is yet
     else:

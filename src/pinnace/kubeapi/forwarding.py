@@ -9,7 +9,7 @@ Source: Kubernetes v1.36, apimachinery/pkg/util/portforward/constants.go, kubele
 import asyncio
 import contextlib
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from pinnace.api.world import PodPortForward
 from pinnace.base.clock import Clock
@@ -142,14 +142,14 @@ class _Channels:
             await self._send(2 * index + 1, port)
             self._tasks.spawn(self._serve(index, connection), f"port {connection.port}")
         async for message in self._socket:
-            parted = self._read(message.type, message.data)
+            parted = self._read(message.data)
             if parted is None:
                 continue
             index, is_error = divmod(parted[0], 2)
             if not is_error and 0 <= index < len(self._connections) and parted[1]:
                 await self._connections[index].feed(parted[1])
 
-    def _read(self, kind: WSMsgType, data: object) -> tuple[int, bytes] | None:
+    def _read(self, data: object) -> tuple[int, bytes] | None:
         if self._text:
             return unwrap_text(data) if isinstance(data, str | bytes) else None
         return (data[0], data[1:]) if isinstance(data, bytes) and data else None

@@ -178,7 +178,7 @@ def compute_container_spec(
     shared = pod.spec.security_context or PodSecurityContext()
     uid = security.run_as_user if security.run_as_user is not None else shared.run_as_user
     gid = security.run_as_group if security.run_as_group is not None else shared.run_as_group
-    _check_user(container, security, shared, uid, image_user)
+    _check_user(security, shared, uid, image_user)
     groups: tuple[int, ...] = shared.supplemental_groups
     if shared.fs_group is not None:
         groups = (*groups, shared.fs_group)
@@ -258,7 +258,6 @@ def compute_oom_score(pod: Pod, container: Container, node_memory_bytes: int) ->
 
 
 def _check_user(
-    container: Container,
     security: SecurityContext,
     shared: PodSecurityContext,
     uid: int | None,

@@ -62,7 +62,7 @@ class PodStreams:
             attempt = known.attempt - 1
         elif known.state is ContainerState.ABSENT:
             raise _bad_request(
-                f'container "{container.name}" in pod "{pod.metadata.name}" is waiting to start: {_waiting(pod, container, known)}'
+                f'container "{container.name}" in pod "{pod.metadata.name}" is waiting to start: {_waiting(pod, known)}'
             )
         path = self._log_path(pod.metadata.uid, container.name, attempt)
         if known.state is ContainerState.RUNNING and not options.previous:
@@ -144,7 +144,7 @@ def find_container(pod: Pod, name: str) -> Container:
     raise _bad_request(f"container {name} is not valid for pod {pod.metadata.name}")
 
 
-def _waiting(pod: Pod, container: Container, known: ContainerFacts) -> str:
+def _waiting(pod: Pod, known: ContainerFacts) -> str:
     if known.problem is not None:
         if known.problem.reason.startswith("Err") or known.problem.reason == "ImagePullBackOff":
             return "trying and failing to pull image"

@@ -83,9 +83,7 @@ async def test_objects_go_first_and_hold_the_definition_by_their_finalizers() ->
 
 async def test_kinds_that_come_later_are_watched_by_those_who_run_already() -> None:
     api, _ = await make_api()
-    runner = ControllerRunner(
-        api, (GarbageController(api, api.clock), DefinitionController(api, api.clock)), api.clock
-    )
+    runner = ControllerRunner(api, (GarbageController(api), DefinitionController(api, api.clock)), api.clock)
     runner.start()
     await api.create(definition())
     owner = await api.create(sample("owner"))

@@ -25,7 +25,7 @@ def play(script: Callable[[Api], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         api = await new_api()
         await api.create(Namespace(metadata=ObjectMeta(name="lab")))
-        controllers = (GarbageController(api, api.clock), NamespaceController(api, api.clock))
+        controllers = (GarbageController(api), NamespaceController(api, api.clock))
         runner = ControllerRunner(api, controllers, api.clock)
         runner.start()
         try:

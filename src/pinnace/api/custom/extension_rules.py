@@ -58,7 +58,7 @@ def _judge_list_type(raw: Raw, path: str, problems: Problems) -> None:
         why = "must be map if x-kubernetes-list-map-keys is non-empty"
         _wrong_type(f"{path}.x-kubernetes-list-type", kind or "", why, problems)
     if kind == "map":
-        _judge_map_keys(raw, keys, items, path, problems)
+        _judge_map_keys(keys, items, path, problems)
     if kind in ("set", "map") and isinstance(items, Mapping) and items.get("nullable"):
         why = f"cannot be nullable when x-kubernetes-list-type is {kind}"
         problems.forbidden(f"{path}.items.nullable", why)
@@ -73,7 +73,7 @@ def _judge_set_items(items: Raw, path: str, problems: Problems) -> None:
         problems.invalid(f"{path}.items.x-kubernetes-map-type", None, why)
 
 
-def _judge_map_keys(raw: Raw, keys: Any, items: Any, path: str, problems: Problems) -> None:
+def _judge_map_keys(keys: Any, items: Any, path: str, problems: Problems) -> None:
     where = f"{path}.x-kubernetes-list-map-keys"
     if not keys:
         problems.required(where, "must not be empty if x-kubernetes-list-type is map")

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pinnace.api.facade import Api, ObjectChange
-from pinnace.base.clock import Clock
 from pinnace.controllers.apply import apply_plan, apply_step, run_all
 from pinnace.controllers.garbage.decide import (
     FOREGROUND,
@@ -49,7 +48,7 @@ class GarbageController:
     name = "garbage"
     kind = None
 
-    def __init__(self, api: Api, clock: Clock) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
 
     @property

@@ -25,7 +25,6 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-
 class KindTable:
     """Looks kinds up by every name that a request or an object may use."""
 

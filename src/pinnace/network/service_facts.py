@@ -91,7 +91,11 @@ def find_backends(port_name: str, protocol: str, slices: Sequence[EndpointSlice]
     fallback: set[Backend] = set()
     for each in slices:
         for port in each.ports:
-            if (port.name or "") != port_name or port.port is None or _PROTOCOLS.get(port.protocol) != protocol:
+            if (
+                (port.name or "") != port_name
+                or port.port is None
+                or _PROTOCOLS.get(port.protocol) != protocol
+            ):
                 continue
             for endpoint in each.endpoints:
                 conditions = endpoint.conditions

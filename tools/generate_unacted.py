@@ -64,16 +64,14 @@ def _field(row: Unacted) -> str:
 
 
 def _merge_containers(rows: Sequence[Unacted]) -> list[tuple[str, str]]:
-    """Name once what concerns containers and init containers alike, and volumes' types in one row."""
+    """Name once what concerns all sorts of containers alike, and volumes' types in one row."""
     reasons: dict[str, str] = {}
     volumes: dict[str, list[str]] = {}
     shared = {(row.path, row.why) for row in rows}
     for row in rows:
         field = _field(row)
-        if (
-            row.path.startswith("initContainers[]")
-            and (row.path[4:5].lower() + row.path[5:], row.why) in shared
-        ):
+        owner, _, rest = row.path.partition("[].")
+        if owner in ("initContainers", "ephemeralContainers") and (f"containers[].{rest}", row.why) in shared:
             continue
         if row.path.startswith("volumes[].") and row.path.count(".") == 1:
             volumes.setdefault(row.why, []).append(field.replace("volumes[].", ""))

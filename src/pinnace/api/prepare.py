@@ -20,6 +20,7 @@ from pinnace.api.errors import bad_request, conflict
 from pinnace.api.kinds.namespace import prepare_finalize
 from pinnace.api.scale import read_scale, write_scale
 from pinnace.api.strategy import Strategy, meta_of, with_meta
+from pinnace.api.unacted import find_unacted
 from pinnace.api.validation.metadata import validate_metadata, validate_metadata_update
 from pinnace.api.validation.problems import Problems
 from pinnace.api.warned import find_warnings
@@ -253,6 +254,8 @@ def prepare_update(row: Strategy[T], new: T, old: T, part: Part, context: Contex
         _admit(steps, attempt, _seen(row, new, part))
     if part is Part.MAIN or part is Part.SCALE:
         _warn(row, new, context, old)
+    elif part is Part.EPHEMERAL_CONTAINERS or part is Part.RESIZE:
+        _warn_of_part(row, new, context, old)
     return new
 
 
@@ -265,6 +268,15 @@ def _warn(row: Strategy[T], obj: T, context: Context, old: T | None = None) -> N
     if context.reads_warnings:
         for sentence in find_warnings(row, obj, old):
             context.warn(sentence)
+
+
+def _warn_of_part(row: Strategy[T], obj: T, context: Context, old: T) -> None:
+    """Warn of unacted fields that came with the part; those of the rest were told when the object was made."""
+    if context.reads_warnings:
+        told = set(find_unacted(row.kind, old))
+        for sentence in find_unacted(row.kind, obj):
+            if sentence not in told:
+                context.warn(sentence)
 
 
 def _prepare_main(row: Strategy[T], new: T, old: T, problems: Problems) -> T:

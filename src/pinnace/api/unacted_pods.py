@@ -74,10 +74,20 @@ def _of_containers(path: str) -> Iterator[Unacted]:
         yield row.at("", path)
 
 
+def _of_ephemeral_containers() -> Iterator[Unacted]:
+    for row in _of_containers("ephemeralContainers[]"):
+        if row.path.split(".")[1].rstrip("[]") in _OF_EPHEMERAL:
+            yield row
+
+
+# What of a container's fields that aren't acted on an ephemeral one may have at all.
+_OF_EPHEMERAL = ("env", "securityContext", "volumeDevices", "volumeMounts")
+
 POD_SPEC: tuple[Unacted, ...] = (
     Unacted("", "activeDeadlineSeconds", "the pod isn't ended after this time"),
     *_of_containers("containers[]"),
     Unacted("", "containers[].restartPolicy", "the pod's restartPolicy alone decides"),
+    *_of_ephemeral_containers(),
     Unacted("", "evictionResponders", "nobody is asked before an eviction"),
     Unacted("", "hostUsers", "pods have no user namespaces of their own", only=(False,)),
     Unacted("", "hostnameOverride", "the hostname is that of spec.hostname, else the pod's name"),

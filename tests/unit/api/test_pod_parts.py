@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pinnace.api.context import Context
 from pinnace.api.facade import Api
 from pinnace.api.patches import Patch
 from pinnace.base.errors import ApiError
@@ -38,6 +39,31 @@ def causes(error: ApiError) -> list[tuple[str, str]]:
 
 
 # --- ephemeral containers ----------------------------------------------------------------------------------------------------
+
+
+async def test_fields_of_an_ephemeral_container_that_nothing_acts_on_are_told_once() -> None:
+    api, _ = await make_api()
+    await api.create(pod())
+
+    async def add(*names: str) -> list[str]:
+        context = Context(user="me")
+        security = {"seLinuxOptions": {"level": "s0"}}
+        containers = [{"name": name, "image": "tools:v1", "securityContext": security} for name in names]
+        body = json.dumps({"spec": {"ephemeralContainers": containers}}).encode()
+        await api.patch(
+            kinds.POD,
+            "default",
+            "web",
+            Patch(STRATEGIC, body),
+            subresource="ephemeralcontainers",
+            context=context,
+        )
+        return context.warnings
+
+    path = "spec.ephemeralContainers[{}].securityContext.seLinuxOptions: stored, but not acted on: no SELinux label is set"
+    assert await add("a") == [path.format(0)]
+    (told,) = await add("a", "b")
+    assert told in (path.format(0), path.format(1))
 
 
 async def test_an_ephemeral_container_is_added_and_filled_in() -> None:

@@ -78,8 +78,19 @@ def render_kubeconfig(document: Document) -> bytes:
 
 
 def write_kubeconfig(path: Path, document: Document, *, owner: Owner | None = None) -> None:
-    """Write a kubeconfig of our own (`/var/lib/pinnace/kubeconfig`)."""
-    write_private(path, render_kubeconfig(document), owner=owner)
+    """Write a kubeconfig of our own (`/var/lib/pinnace/kubeconfig`).
+
+    What a person has put beside our entries stays, and so does the context that they chose, as long as it leads to this
+    cluster. A file that is no kubeconfig is replaced.
+    """
+    try:
+        existing = _read(path)
+    except UserError:
+        existing = {}
+    merged = merge_documents(existing, document)
+    if not _leads_to(merged, str(document["clusters"][0]["name"])):
+        merged["current-context"] = document["current-context"]
+    write_private(path, render_kubeconfig(merged), owner=owner)
 
 
 def merge_documents(existing: Document, ours: Document) -> Document:
@@ -187,6 +198,15 @@ def _keep_choices(existing: Any, ours: Any) -> Any:
         return existing
     namespace = (existing.get("context") or {}).get("namespace") if "context" in ours else None
     return {**ours, "context": {**ours["context"], "namespace": namespace}} if namespace else ours
+
+
+def _leads_to(document: Document, cluster: str) -> bool:
+    """Return whether the current context is of the cluster."""
+    return any(
+        (entry.get("context") or {}).get("cluster") == cluster
+        for entry in document["contexts"]
+        if _name_of(entry) == document["current-context"]
+    )
 
 
 def _name_of(entry: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pinnace.base.errors import UserError
-from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, remove_context
+from pinnace.kubeapi.kubeconfig import build_kubeconfig, merge_into, remove_context, write_kubeconfig
 from pinnace.kubeapi.pki import Certificates, Credential
 
 CERTIFICATES = Certificates(b"CA", Credential(b"CERT", b"KEY"), Path("ca.crt"), Path("server.pem"))
@@ -90,6 +90,31 @@ def test_the_namespace_set_on_our_context_is_kept(tmp_path: Path) -> None:
         "user": "pinnace",
         "namespace": "team",
     }
+
+
+def test_our_own_file_keeps_what_a_person_has_chosen_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    write_kubeconfig(path, ours())
+    document = read(path)
+    document["contexts"][0]["context"]["namespace"] = "team"
+    document["users"].append({"name": "bot", "user": {"token": "secret"}})
+    document["contexts"].append({"name": "bot", "context": {"cluster": "pinnace", "user": "bot"}})
+    document["current-context"] = "bot"
+    path.write_text(yaml.safe_dump(document))
+    write_kubeconfig(path, ours(server="https://127.0.0.1:7443"))
+    written = read(path)
+    assert written["current-context"] == "bot"
+    assert written["contexts"][0]["context"]["namespace"] == "team"
+    assert [entry["name"] for entry in written["users"]] == ["pinnace", "bot"]
+    assert written["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"
+
+
+@pytest.mark.parametrize("content", [OTHERS, "{[", "kind: Pod\n"])
+def test_our_own_file_always_leads_to_this_cluster(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(content)
+    write_kubeconfig(path, ours())
+    assert read(path)["current-context"] == "pinnace"
 
 
 @pytest.mark.parametrize("content", ["{[", "- a\n- b\n", "kind: Pod\n", "clusters: 7\n", "contexts: [1]\n"])

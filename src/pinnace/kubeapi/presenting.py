@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from pinnace.api.versions import convert, decode_stored, render_stored, stored_kind
 from pinnace.base.clock import Clock
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.codec import encode
@@ -18,7 +19,6 @@ from pinnace.kube.kinds import Kind
 from pinnace.kubeapi.negotiation import YAML, Form, Wanted
 from pinnace.kubeapi.query import Query
 from pinnace.kubeapi.tables import table_of
-from pinnace.kubeapi.versions import decode_record, render_record
 from pinnace.store.interface import Record, Revision
 
 log = logging.getLogger("pinnace.kubeapi")
@@ -122,7 +122,7 @@ class Presenter:
         table, now = table_of(self._kind), self._clock.now()
         rows: list[dict[str, Any]] = []
         for record in records:
-            obj = decode_record(self._kind, record)
+            obj = _decode(self._kind, record)
             try:
                 row: dict[str, Any] = {"cells": table.cells(obj, now)}
                 conditions = table.conditions(obj) if table.conditions is not None else None
@@ -154,7 +154,7 @@ class Presenter:
         return f"meta.k8s.io/{self._wanted.version}"
 
     def _object(self, record: Record) -> bytes:
-        return render_record(self._kind, record)
+        return render_stored(self._kind, record)
 
     def _partial(self, record: Record) -> bytes:
         return self._metadata_of(record.value)
@@ -167,6 +167,16 @@ class Presenter:
 
     def _finish(self, document: bytes) -> bytes:
         return finish(document, self._wanted)
+
+
+def _decode(kind: Kind[Any], record: Record) -> Any:
+    """Return the record's object, in the version in which its kind is kept; a custom one in the kind's own.
+
+    The write path's cache is not used on purpose: a record shown here may be one that the store never held (a dry run, a
+    former state).
+    """
+    obj = decode_stored(stored_kind(kind), record)
+    return convert(obj, kind) if kind.custom is not None else obj
 
 
 def render_list(kind: str, api_version: str, head: dict[str, Any], items: Iterable[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from pinnace.api.versions import render_stored
 from pinnace.kubeapi.answers import answer
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.list_options import parse_revision, read_list_options
@@ -9,7 +10,6 @@ from pinnace.kubeapi.negotiation import LIST_FORMS, PLAIN, SINGLE_FORMS, negotia
 from pinnace.kubeapi.paging import check_reached, read_page
 from pinnace.kubeapi.presenting import Presenter
 from pinnace.kubeapi.selection import select
-from pinnace.kubeapi.versions import render_record
 
 
 async def serve_get(call: Call) -> web.StreamResponse:
@@ -19,7 +19,7 @@ async def serve_get(call: Call) -> web.StreamResponse:
         check_reached(call.api, parse_revision(revision))
     record = call.api.get_raw(call.kind, call.namespace, call.name)
     if wanted == PLAIN:
-        return answer(render_record(call.kind, record), warnings=call.warnings)
+        return answer(render_stored(call.kind, record), warnings=call.warnings)
     body = Presenter(call.api.clock, call.kind, wanted, call.query).one(record)
     return answer(body, content_type=wanted.content_type, warnings=call.warnings)
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pinnace.api.access.attributes import Attributes, refusal
 from pinnace.api.patches import Patch, PatchType
-from pinnace.api.versions import convert, stored_kind
+from pinnace.api.versions import convert, render_stored, stored_kind
 from pinnace.base.errors import ApiError, Reason
 from pinnace.kube.codec import decode, encode
 from pinnace.kube.kinds import Kind
@@ -21,7 +21,6 @@ from pinnace.kubeapi.bodies import aside, check_shape, media_type_of, read_body,
 from pinnace.kubeapi.calls import Call
 from pinnace.kubeapi.negotiation import PLAIN, SINGLE_FORMS, negotiate
 from pinnace.kubeapi.presenting import Presenter
-from pinnace.kubeapi.versions import render_record
 from pinnace.kubeapi.write_options import IGNORE, STRICT
 from pinnace.store.interface import Header, Key, Record, Revision
 
@@ -253,7 +252,7 @@ def show(call: Call, obj: Any, *, status: int = 200) -> web.Response:
 
 def _render(call: Call, obj: Any) -> bytes:
     record = _find_stored(call, obj)
-    return encode(obj) if record is None else render_record(call.kind, record)
+    return encode(obj) if record is None else render_stored(call.kind, record)
 
 
 def _record_of(call: Call, obj: Any) -> Record:

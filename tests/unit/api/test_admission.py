@@ -56,11 +56,6 @@ def test_an_attempt_knows_whether_it_is_a_dry_run() -> None:
     assert attempt.dry_run
 
 
-async def test_a_connection_passes_the_chain() -> None:
-    api, _ = await make_api()
-    api.admit_connect(kinds.POD, "default", "web", "exec")
-
-
 async def test_namespaces_of_every_cluster_stay() -> None:
     api, _ = await make_api()
     with pytest.raises(ApiError, match="this namespace may not be deleted"):

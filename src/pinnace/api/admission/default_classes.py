@@ -5,11 +5,12 @@ network/defaultingressclass.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
 from pinnace.api.admission.attempt import Admission, Attempt, Operation
-from pinnace.kube.kinds import INGRESS, INGRESS_CLASS, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS
+from pinnace.kube.kinds import INGRESS, INGRESS_CLASS, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, Kind
 from pinnace.kube.objects.core_v1 import PersistentVolumeClaim
 from pinnace.kube.objects.networking_v1 import Ingress
 
@@ -33,29 +34,34 @@ def is_default_ingress_class(annotations: Mapping[str, str]) -> bool:
     return annotations.get(_INGRESS_MARK) == "true"
 
 
+def _find_default(attempt: Attempt, kind: Kind[Any]) -> str:
+    """Return the name of the default class, "" if there is none; of several, the newest, then the first by name."""
+    found = attempt.facts.by_field(kind, DEFAULT_FIELD, "true")
+    if not found:
+        return ""
+    newest = max(each.metadata.creation_timestamp for each in found)
+    return min(each.metadata.name for each in found if each.metadata.creation_timestamp == newest)
+
+
 def choose_storage_class(attempt: Attempt) -> PersistentVolumeClaim:
-    """Return the claim with the default class; of several defaults, the newest, then the first by name."""
+    """Return the claim with the default class, if it names none itself."""
     claim: PersistentVolumeClaim = attempt.object
     if claim.spec.storage_class_name is not None or _OLD_CLAIM_CLASS in claim.metadata.annotations:
         return claim
-    found = attempt.facts.by_field(STORAGE_CLASS, DEFAULT_FIELD, "true")
-    if not found:
+    name = _find_default(attempt, STORAGE_CLASS)
+    if not name:
         return claim
-    newest = max(each.metadata.creation_timestamp for each in found)
-    name = min(each.metadata.name for each in found if each.metadata.creation_timestamp == newest)
     return replace(claim, spec=replace(claim.spec, storage_class_name=name))
 
 
 def choose_ingress_class(attempt: Attempt) -> Ingress:
-    """Return the Ingress with the default class. Of several defaults, as for claims."""
+    """Return the Ingress with the default class, if it names none itself."""
     ingress: Ingress = attempt.object
     if ingress.spec.ingress_class_name or _OLD_INGRESS_CLASS in ingress.metadata.annotations:
         return ingress
-    found = attempt.facts.by_field(INGRESS_CLASS, DEFAULT_FIELD, "true")
-    if not found:
+    name = _find_default(attempt, INGRESS_CLASS)
+    if not name:
         return ingress
-    newest = max(each.metadata.creation_timestamp for each in found)
-    name = min(each.metadata.name for each in found if each.metadata.creation_timestamp == newest)
     return replace(ingress, spec=replace(ingress.spec, ingress_class_name=name))
 
 

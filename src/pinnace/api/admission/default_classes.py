@@ -40,7 +40,8 @@ def _find_default(attempt: Attempt, kind: Kind[Any]) -> str:
     if not found:
         return ""
     newest = max(each.metadata.creation_timestamp for each in found)
-    return min(each.metadata.name for each in found if each.metadata.creation_timestamp == newest)
+    name: str = min(each.metadata.name for each in found if each.metadata.creation_timestamp == newest)
+    return name
 
 
 def choose_storage_class(attempt: Attempt) -> PersistentVolumeClaim:

@@ -185,9 +185,14 @@ def is_initialized(pod: Pod, facts: PodFacts) -> bool:
     return all(_init_done(c, facts.container(c.name)) for c in pod.spec.init_containers)
 
 
+def is_of_another_system(pod: Pod) -> bool:
+    """Say whether the pod is one of Windows: it never runs here, and what admission spares it must not run here either."""
+    return pod.spec.os is not None and pod.spec.os.name != "linux"
+
+
 def is_finished(pod: Pod, facts: PodFacts) -> bool:
     """Say whether nothing of the pod will run again by itself; what has finished stays finished."""
-    if pod.status.phase in ("Succeeded", "Failed"):
+    if pod.status.phase in ("Succeeded", "Failed") or is_of_another_system(pod):
         return True
     if pod.spec.restart_policy == "Never" and _failed_init(pod, facts):
         return True
@@ -196,6 +201,8 @@ def is_finished(pod: Pod, facts: PodFacts) -> bool:
 
 def failed_for_good(pod: Pod, facts: PodFacts) -> bool:
     """Say whether a finished pod counts as Failed (some container, or an init container, ended with an error)."""
+    if is_of_another_system(pod):
+        return True
     if _failed_init(pod, facts) and pod.spec.restart_policy == "Never":
         return True
     return any(_code(facts.container(c.name)) != 0 for c in pod.spec.containers)

@@ -33,11 +33,14 @@ from pinnace.node.lifecycle import (
     failed_for_good,
     is_finished,
     is_initialized,
+    is_of_another_system,
     will_restart,
 )
 from pinnace.node.resizing import find_changes, granted
 
 CONTAINER_ID_PREFIX = "pinnace://"
+# Source: Kubernetes v1.36, pkg/kubelet/lifecycle/predicate.go, PodOSNotSupported.
+_OTHER_SYSTEM = ("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
 _PASSING = ("PodResizePending", "PodResizeInProgress")  # there only as long as they hold
 
 
@@ -45,12 +48,15 @@ def compute_status(pod: Pod, facts: PodFacts, *, host_ip: str, now: float) -> Po
     """Return the status to show; conditions that did not change keep their transition times."""
     phase = compute_phase(pod, facts)
     done = phase in ("Succeeded", "Failed")
+    rejected = is_of_another_system(pod)
     conditions = _conditions(pod, facts, done=done, phase=phase)
     ip = host_ip if pod.spec.host_network and facts.sandbox_id else facts.ip
     return replace(
         pod.status,
         observed_generation=pod.metadata.generation,
         phase=phase,
+        reason=_OTHER_SYSTEM[0] if rejected else pod.status.reason,
+        message=_OTHER_SYSTEM[1] if rejected else pod.status.message,
         conditions=_merge_conditions(pod.status.conditions, conditions, now),
         host_ip=host_ip,
         host_ips=(HostIP(ip=host_ip),),

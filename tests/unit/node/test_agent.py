@@ -29,6 +29,7 @@ from pinnace.kube.objects.core_v1 import (
     Namespace,
     Node,
     Pod,
+    PodOS,
     PodSpec,
     Secret,
     SecretEnvSource,
@@ -183,6 +184,18 @@ def test_a_bound_pod_becomes_running_and_ready() -> None:
         assert {c.type: c.status for c in pod.status.conditions}["Ready"] == "True"
 
     assert play(story).machine.log == ["sandbox", "volumes", "start app 0"]
+
+
+def test_a_pod_of_another_system_never_runs() -> None:
+    async def story(world: World) -> None:
+        pod = await world.run(os=PodOS(name="windows"))
+        assert (pod.status.phase, pod.status.reason) == ("Failed", "PodOSNotSupported")
+        assert (await world.run("here", os=PodOS(name="linux"))).status.phase == "Running"
+        await world.api.delete(kinds.POD, "default", "web")
+        await world.clock.sleep(60)
+        assert world.api.find(kinds.POD, "default", "web") is None
+
+    assert play(story).machine.log.count("start app 0") == 1
 
 
 def test_volumes_are_prepared_again_when_a_token_in_them_is_due() -> None:

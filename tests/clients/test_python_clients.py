@@ -80,6 +80,21 @@ def test_official_client_runs_commands_and_reads_logs(product: Product, official
     assert (session.read_stdout(), session.read_stderr(), session.returncode) == ("out\n", "err\n", 3)
     assert core.read_namespaced_pod_log("talker", ns) == "hello\n"
 
+    shell = stream(
+        core.connect_get_namespaced_pod_exec,
+        "talker",
+        ns,
+        command=["sh"],
+        stderr=True,
+        stdout=True,
+        stdin=True,
+        tty=False,
+        _preload_content=False,
+    )
+    shell.write_stdin("echo typed; exit 4\n")
+    shell.run_forever(timeout=20)
+    assert (shell.read_stdout(), shell.returncode) == ("typed\n", 4)
+
 
 def test_official_client_forwards_ports(product: Product, official: Any, ns: str) -> None:
     core = kubernetes.client.CoreV1Api(official)

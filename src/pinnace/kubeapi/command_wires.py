@@ -118,9 +118,11 @@ class SocketWire:
     def _read(self, kind: WSMsgType, data: Any) -> tuple[int, bytes] | None:
         if self._protocol.is_text:
             return unwrap_text(data)
-        if kind is not WSMsgType.BINARY or not data:
+        if kind is WSMsgType.TEXT:  # whatever a message calls itself: the Python client sends str as text
+            data = data.encode()
+        elif kind is not WSMsgType.BINARY:
             return None
-        return data[0], bytes(data[1:])
+        return (data[0], bytes(data[1:])) if data else None
 
     async def send(self, channel: int, data: bytes) -> None:
         if channel in self._wanted:

@@ -152,7 +152,8 @@ class _Channels:
     def _read(self, data: object) -> tuple[int, bytes] | None:
         if self._text:
             return unwrap_text(data) if isinstance(data, str | bytes) else None
-        return (data[0], data[1:]) if isinstance(data, bytes) and data else None
+        raw = data.encode() if isinstance(data, str) else data
+        return (raw[0], raw[1:]) if isinstance(raw, bytes) and raw else None
 
     async def _send(self, channel: int, data: bytes) -> None:
         if self._text:

@@ -81,6 +81,8 @@ async def test_channels_carry_a_port_each(echo: Kube) -> None:
         assert (await receive(socket)).startswith(b"\3error forwarding port 81")
         await socket.send_bytes(b"\0abc")
         assert await receive(socket) == b"\0ABC"
+        await socket.send_str("\0def")
+        assert await receive(socket) == b"\0DEF"
 
 
 async def test_a_pod_that_does_not_run_has_no_ports(kube: Kube) -> None:

@@ -144,6 +144,17 @@ async def test_exec_takes_input_sizes_and_the_end_of_input(kube: Kube, protocol:
     assert kube.world.sessions[0].sizes == [(80, 24)]
 
 
+async def test_input_may_come_as_text(kube: Kube) -> None:
+    await running(kube)
+    url = f"http://kube{PODS}/web/exec?command=cat&stdin=true&stdout=true&stderr=true"
+    async with kube.session.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
+        await socket.send_str("")
+        await socket.send_str("\x00abc")
+        await socket.send_bytes(b"\xff\x00")
+        messages = await receive_all(socket)
+    assert messages[1:3] == [(1, b"cat"), (2, b"ABC")]
+
+
 async def test_a_client_that_leaves_ends_its_session(kube: Kube) -> None:
     await running(kube)
     url = f"http://kube{PODS}/web/exec?command=cat&stdin=true&stdout=true"

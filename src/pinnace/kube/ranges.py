@@ -1,8 +1,10 @@
-"""Refuses values that fit their field's type on the wire and yet are none: numbers beyond 32 or 64 bits, times that aren't.
+"""Refuses values that fit their field's type on the wire and yet are none: numbers beyond 32 or 64 bits, times and
+quantities that aren't.
 
 Called by the edge for what clients send, before anything is stored: whoever reads an object may rely on its times and
 numbers. Nearly every document is found good by one quick look at its bytes; only then is it walked. Pure.
-Source: Go's encoding/json (integers have a size), Kubernetes v1.37, apimachinery/pkg/apis/meta/v1/time.go, UnmarshalJSON.
+Source: Go's encoding/json (integers have a size), Kubernetes v1.37, apimachinery/pkg/apis/meta/v1/time.go and
+pkg/api/resource/quantity.go, UnmarshalJSON.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pinnace.base.times import parse_time
 from pinnace.kube import codec
 from pinnace.kube.kinds import Kind
 from pinnace.kube.mismatch import find_mismatch, handled
+from pinnace.kube.quantity import QuantityError, parse_quantity
 from pinnace.kube.schema import Form, Shape, schema_of
 
 # The fields of the published schemas whose format is date-time; in none of them does such a name mean anything else.
@@ -65,6 +68,10 @@ _TIME_ENDINGS = (
 _TIME = re.compile(
     r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-2][0-9]:[0-5][0-9])"
 )
+_AMOUNTS = re.compile(
+    rb'"(?:cpu|memory|(?:ephemeral-|requests\.)?storage|sizeLimit|averageValue|hugepages-\w+)"\s*:\s*"([^"]*)"'
+)
+_AMOUNT_ENDINGS = (b'cpu"', b'memory"', b'storage"', b'sizeLimit"', b'averageValue"', b'"hugepages-')
 _MOST = 1 << 63
 _FREE_TEXT = ("/metadata/labels", "/metadata/annotations", "/data", "/stringData")
 
@@ -97,9 +104,12 @@ def check_values(kind: Kind[Any], data: bytes) -> None:
     mismatch = find_mismatch(kind.type, clean)
     if mismatch is not None:
         raise ApiError(Reason.BAD_REQUEST, handled(kind, mismatch.render()))
-    for text in _find_times(clean, shape, ""):
+    for text in _find_texts(clean, shape, ""):
         if not is_time(text):
             raise ApiError(Reason.BAD_REQUEST, handled(kind, _render_time_error(text)))
+    for text in _find_texts(clean, shape, "", Form.QUANTITY):
+        if why := _fault_of_quantity(text):
+            raise ApiError(Reason.BAD_REQUEST, handled(kind, why))
 
 
 def _is_suspicious(data: bytes, kind: Kind[Any]) -> bool:
@@ -107,28 +117,42 @@ def _is_suspicious(data: bytes, kind: Kind[Any]) -> bool:
         _TEN_ZEROS in data.translate(_TO_ZEROS) and _LONG.search(data)
     ) or kind.resource == "policy/poddisruptionbudgets":  # which has a map of times
         return True
-    if not any(ending in data for ending in _TIME_ENDINGS):
-        return False
-    return any(not is_time(text.decode(errors="replace")) for text in _TIMES.findall(data))
+    if any(ending in data for ending in _TIME_ENDINGS) and any(
+        not is_time(text.decode(errors="replace")) for text in _TIMES.findall(data)
+    ):
+        return True
+    return any(ending in data for ending in _AMOUNT_ENDINGS) and any(
+        _fault_of_quantity(text.decode(errors="replace")) for text in _AMOUNTS.findall(data)
+    )
+
+
+def _fault_of_quantity(text: str) -> str:
+    """Return what a decoder says of a text that is no quantity, "" if it is one."""
+    try:
+        parse_quantity(text.strip())
+    except QuantityError as error:
+        return str(error)
+    return ""
 
 
 def _render_time_error(text: str) -> str:
     return f'parsing time "{text[:100]}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text[:100]}"'
 
 
-def _find_times(value: Any, shape: Shape, name: str) -> Iterator[str]:
-    if shape.form is Form.STRING:
-        if name in TIME_FIELDS and isinstance(value, str):
+def _find_texts(value: Any, shape: Shape, name: str, form: Form = Form.STRING) -> Iterator[str]:
+    """Yield all times, or all quantities, that are texts."""
+    if shape.form is form:
+        if (form is not Form.STRING or name in TIME_FIELDS) and isinstance(value, str):
             yield value
     elif shape.struct is not None and isinstance(value, dict):
         fields = schema_of(shape.struct).fields
         for wire, part in value.items():
             if wire in fields:
-                yield from _find_times(part, fields[wire].shape, wire)
+                yield from _find_texts(part, fields[wire].shape, wire, form)
     elif shape.item is not None:
         parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
         for part in parts:
-            yield from _find_times(part, shape.item, name)
+            yield from _find_texts(part, shape.item, name, form)
 
 
 def check_operations(body: bytes) -> None:

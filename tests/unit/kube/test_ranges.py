@@ -101,3 +101,29 @@ def test_the_table_of_times_has_every_date_of_the_published_schemas() -> None:
             if "meta.v1.Time" in said or "meta.v1.MicroTime" in said or '"date-time"' in said:
                 found.add(name)
     assert found == TIME_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "lots",
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
+        ("", "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
+        ("1Gim", "unable to parse quantity's suffix"),
+    ],
+)
+def test_a_quantity_that_is_none_is_named(text: str, why: str) -> None:
+    container = {"name": "a", "resources": {"limits": {"memory": text}}}
+    with pytest.raises(ApiError) as caught:
+        check_values(kinds.POD, json.dumps({"spec": {"containers": [container]}}).encode())
+    assert caught.value.code == 400
+    assert caught.value.message == f'Pod in version "v1" cannot be handled as a Pod: {why}'
+
+
+def test_texts_that_only_stand_where_quantities_may_are_let_through() -> None:
+    check_values(kinds.CONFIG_MAP, b'{"data":{"memory":"lots","cpu":""}}')
+    limits = {"memory": "1Gi", "cpu": 0.5, "nvidia.com/gpu": "1"}
+    container = {"name": "a", "env": [{"name": "cpu", "value": "x"}], "resources": {"limits": limits}}
+    check_values(kinds.POD, json.dumps({"spec": {"containers": [container]}}).encode())

@@ -718,6 +718,10 @@ async def test_a_cron_job_is_filled_in() -> None:
         ({"timeZone": "Europe/Berlin"}, NO_WORDS),
         ({"timeZone": "Etc/UTC"}, NO_WORDS),
         (
+            {"timeZone": ""},
+            [("spec.timeZone", 'Invalid value: "": timeZone must be nil or non-empty string')],
+        ),
+        (
             {"timeZone": "Europe/Nowhere"},
             [("spec.timeZone", 'Invalid value: "Europe/Nowhere": unknown time zone Europe/Nowhere')],
         ),

@@ -48,7 +48,7 @@ def _validate_change(new: CronJob, old: CronJob | None, problems: Problems) -> N
     else:
         _validate_schedule(spec.schedule, spec.time_zone, "" if old is None else old.spec.schedule, problems)
     problems.not_negative("spec.startingDeadlineSeconds", spec.starting_deadline_seconds)
-    if spec.time_zone and (old is None or old.spec.time_zone != spec.time_zone):
+    if spec.time_zone is not None and (old is None or old.spec.time_zone != spec.time_zone):
         _validate_zone(spec.time_zone, problems)
     problems.one_of("spec.concurrencyPolicy", spec.concurrency_policy, _POLICIES, required=True)
     _validate_template(spec.job_template, problems)
@@ -58,7 +58,7 @@ def _validate_change(new: CronJob, old: CronJob | None, problems: Problems) -> N
         problems.invalid("metadata.name", new.metadata.name, f"must be no more than {NAME_MOST} characters")
 
 
-def _validate_schedule(schedule: str, zone: str, old: str, problems: Problems) -> None:
+def _validate_schedule(schedule: str, zone: str | None, old: str, problems: Problems) -> None:
     path = "spec.schedule"
     try:
         parse_schedule(schedule)
@@ -69,12 +69,15 @@ def _validate_schedule(schedule: str, zone: str, old: str, problems: Problems) -
     if "TZ" not in old:
         words = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
         problems.invalid(path, schedule, words)
-    elif zone:
+    elif zone is not None:
         problems.invalid(path, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
 
 
 def _validate_zone(zone: str, problems: Problems) -> None:
     path = "spec.timeZone"
+    if not zone:
+        problems.invalid(path, zone, "timeZone must be nil or non-empty string")
+        return
     for part in zone.split("/"):
         if part in (".", "..") or part.startswith("-") or not _ZONE_PART.fullmatch(part):
             problems.invalid(path, zone, f"unknown time zone {zone}")

@@ -88,7 +88,7 @@ class CronJobSpec(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     starting_deadline_seconds: int | None = None
     successful_jobs_history_limit: int | None = None
     suspend: bool | None = None
-    time_zone: str = ""
+    time_zone: str | None = None
 
 
 class CronJobStatus(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):

@@ -63,6 +63,7 @@ def test_refused_pods_are_asked_for_in_growing_batches_and_told() -> None:
         assert {c.type: c.reason for c in deployed.status.conditions}["ReplicaFailure"] == "FailedCreate"
         why = 'pods "web-x" is forbidden: exceeded quota: pods, limited: pods=3'
         assert ("FailedCreate", f"Error creating: {why}") in reasons(world, "ReplicaSet")
+        assert "ReconcileFailed" not in {reason for reason, _ in reasons(world, "ReplicaSet")}
         assert [failure.controller for failure in world.runner.failures] == ["replicaset"]
         await world.api.change(DEPLOYMENT, "default", "web", _to_three)
         await world.until(lambda: is_rolled_out(world), limit_s=130)

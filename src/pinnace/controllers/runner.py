@@ -40,6 +40,10 @@ class Stale(PinnaceError):
     """The facts that a plan was made from are no longer so: read anew."""
 
 
+class Told(ApiError):
+    """A refusal that an event of the object tells of already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requeue:
     """Reconcile again in `after_s`, even if nothing changes."""
@@ -248,7 +252,7 @@ class ControllerRunner:
             error,
             exc_info=None if expected else error,
         )
-        if count == TELL_AFTER_FAILURES and running.controller.kind is not None:
+        if count == TELL_AFTER_FAILURES and running.controller.kind and not isinstance(error, Told):
             obj = self._api.find(running.controller.kind, key.namespace, key.name)
             if obj is not None:
                 await self._api.record_event(

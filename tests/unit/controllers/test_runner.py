@@ -11,7 +11,7 @@ from pinnace.base.errors import ApiError, Reason
 from pinnace.base.virtual import run_virtual
 from pinnace.controllers.apply import apply_plan
 from pinnace.controllers.plan import Change, Delete, Plan, Record, SetStatus
-from pinnace.controllers.runner import ControllerRunner, ObjectKey, Requeue, Source, Stale, own_key
+from pinnace.controllers.runner import ControllerRunner, ObjectKey, Requeue, Source, Stale, Told, own_key
 from pinnace.kube.kinds import CONFIG_MAP, EVENT, Kind
 from pinnace.kube.objects.core_v1 import ConfigMap, Namespace
 from pinnace.kube.objects.meta_v1 import ObjectMeta
@@ -92,6 +92,11 @@ def test_failures_come_back_with_doubling_delays_and_are_visible() -> None:
     assert [at for _, at in controller.calls] == [0, 0.005, 0.015, 0.035, 0.075]  # 5, 10, 20, 40 ms
     assert runner.failures == ()
     assert events == [("ReconcileFailed", "broken")]
+
+
+def test_what_an_event_tells_of_already_gets_no_second_one() -> None:
+    _, runner, events = run(lambda n: Told(Reason.FORBIDDEN, "over quota"), 0.09)
+    assert ([failure.message for failure in runner.failures], events) == (["over quota"], [])
 
 
 def test_lasting_failure_is_shown_with_its_count() -> None:

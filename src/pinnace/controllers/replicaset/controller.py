@@ -24,7 +24,7 @@ from pinnace.controllers.replicaset.decide import (
     compute_status,
     reconcile_replica_set,
 )
-from pinnace.controllers.runner import ObjectKey, Requeue, Source, Stale, own_key
+from pinnace.controllers.runner import ObjectKey, Requeue, Source, Stale, Told, own_key
 from pinnace.kube.kinds import POD, REPLICA_SET
 from pinnace.kube.objects.apps_v1 import ReplicaSet, ReplicaSetStatus
 from pinnace.kube.objects.core_v1 import Pod
@@ -159,7 +159,7 @@ class ReplicaSetController:
             if _namespace_goes(error):
                 return
             await self._tell(one, "Warning", "FailedCreate", f"Error creating: {error}")
-            raise
+            raise Told(error.reason, error.message) from error
         await self._tell(one, "Normal", "SuccessfulCreate", f"Created pod: {pod.metadata.name}")
 
     async def _delete_pod(self, one: ReplicaSet, pod: Pod) -> None:
@@ -167,7 +167,7 @@ class ReplicaSetController:
             await apply_delete(self._api, pod)
         except ApiError as error:
             await self._tell(one, "Warning", "FailedDelete", f"Error deleting: {error}")
-            raise
+            raise Told(error.reason, error.message) from error
         await self._tell(one, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
 
     async def _write_status(self, one: ReplicaSet, failure: ManageFailure | None) -> float | None:

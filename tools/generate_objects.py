@@ -74,6 +74,7 @@ UNUSED = {  # definitions without fields or users
 # Strings where "" differs from absent.
 OPTIONAL_STRINGS = {
     "io.k8s.api.batch.v1.CronJobSpec.timeZone",
+    "io.k8s.api.core.v1.GRPCAction.service",  # kubectl reads it without looking whether it is there
     "io.k8s.api.core.v1.PersistentVolumeClaimSpec.storageClassName",
     "io.k8s.api.core.v1.PersistentVolumeClaimSpec.volumeAttributesClassName",
     "io.k8s.api.discovery.v1.EndpointPort.name",  # kubectl reads it without looking whether it is there

@@ -19,6 +19,7 @@ def default_probe(probe: Probe) -> Probe:
         success_threshold=probe.success_threshold or SUCCESS_THRESHOLD,
         failure_threshold=probe.failure_threshold or FAILURE_THRESHOLD,
         http_get=None if probe.http_get is None else default_http(probe.http_get),
+        grpc=None if probe.grpc is None else replace(probe.grpc, service=probe.grpc.service or ""),
     )
 
 

@@ -401,7 +401,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
 class GRPCAction(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
     mode: str = ""
     port: int = _field(default_factory=int)
-    service: str = ""
+    service: str | None = None
 
 
 class Probe(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):

@@ -57,21 +57,18 @@ TIME_FIELDS = frozenset(
 _TEN_ZEROS = b"0" * 10  # looked for first, among digits that have all become zeros: a tenth as long
 _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = re.compile(rb"[:\[,]\s*-?[1-9][0-9]{9}")
-_TIMES = re.compile(rb'(?:Time|Timestamp|"time|edAt|timeAdded)"\s*:\s*"([^"]*)"')
 _TIME_ENDINGS = (
     b'Time"',
     b'Timestamp"',
     b'"time"',
     b'edAt"',
     b'timeAdded"',
-)  # looked for first: ten times as fast
+)
 _TIME = re.compile(
     r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-2][0-9]:[0-5][0-9])"
 )
-_AMOUNTS = re.compile(
-    rb'"(?:cpu|memory|(?:ephemeral-|requests\.)?storage|sizeLimit|averageValue|hugepages-\w+)"\s*:\s*"([^"]*)"'
-)
 _AMOUNT_ENDINGS = (b'cpu"', b'memory"', b'storage"', b'sizeLimit"', b'averageValue"', b'"hugepages-')
+_TEXT = re.compile(rb'(?:\w+")?\s*:\s*"([^"]*)"')  # what stands after such an ending, or after "hugepages-
 _MOST = 1 << 63
 _FREE_TEXT = ("/metadata/labels", "/metadata/annotations", "/data", "/stringData")
 
@@ -117,13 +114,25 @@ def _is_suspicious(data: bytes, kind: Kind[Any]) -> bool:
         _TEN_ZEROS in data.translate(_TO_ZEROS) and _LONG.search(data)
     ) or kind.resource == "policy/poddisruptionbudgets":  # which has a map of times
         return True
-    if any(ending in data for ending in _TIME_ENDINGS) and any(
-        not is_time(text.decode(errors="replace")) for text in _TIMES.findall(data)
-    ):
-        return True
-    return any(ending in data for ending in _AMOUNT_ENDINGS) and any(
-        _fault_of_quantity(text.decode(errors="replace")) for text in _AMOUNTS.findall(data)
-    )
+    for text in _find_after(data, _TIME_ENDINGS):
+        if not is_time(text.decode(errors="replace")):
+            return True
+    for text in _find_after(data, _AMOUNT_ENDINGS):
+        if _fault_of_quantity(text.decode(errors="replace")):
+            return True
+    return False
+
+
+def _find_after(data: bytes, endings: tuple[bytes, ...]) -> list[bytes]:
+    """Return the texts of fields whose names end like that: a search for each is faster than one pattern for all."""
+    found: list[bytes] = []
+    for ending in endings:
+        at = data.find(ending)
+        while at >= 0:
+            if text := _TEXT.match(data, at + len(ending)):
+                found.append(text[1])
+            at = data.find(ending, at + 1)
+    return found
 
 
 def _fault_of_quantity(text: str) -> str:

@@ -127,7 +127,7 @@ def render_kinds_page() -> str:
     return f"""# Kinds
 {NOTE}
 What the Kubernetes API serves, and what acts on it. A kind that is not here is not known: `kubectl apply` of one says
-`no matches for kind`. Custom resources aren't served yet.
+`no matches for kind`; a CustomResourceDefinition adds one ([custom resources](custom-resources.md)).
 
 {render_table(("kind", "apiVersion", "names", "namespaced", "what acts on it"), rows)}
 Verbs are get, list, watch, create, update, patch, delete and deletecollection, but for these:

@@ -140,7 +140,9 @@ def test_top_shows_what_pods_and_nodes_use(product: Product, web: str) -> None:
         for line in product.kubectl("top", "pods", "-n", web, "--containers", "--no-headers").splitlines()
     ]
     assert {row[1] for row in rows} == {"server"}
-    summed = product.kubectl("top", "pods", "-n", web, "-l", "app=web", "--sort-by=memory", "--sum").splitlines()
+    summed = product.kubectl(
+        "top", "pods", "-n", web, "-l", "app=web", "--sort-by=memory", "--sum"
+    ).splitlines()
     assert len(summed) == 5 and summed[0].split() == ["NAME", "CPU(cores)", "MEMORY(bytes)"]
     assert "not found" in product.try_kubectl("top", "pod", "nobody", "-n", web).stderr
     (node,) = product.kubectl("top", "nodes", "--no-headers", "--sort-by=cpu").splitlines()

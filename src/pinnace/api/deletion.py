@@ -66,7 +66,9 @@ def plan_deletion(row: Strategy[T], obj: T, wish: DeleteWish, now: float) -> Del
     """
     meta = meta_of(obj)
     begun = obj if meta.deletion_timestamp else row.begin_deletion(obj)
-    finalizers = compute_finalizers(meta_of(begun).finalizers, wish.propagation or default_propagation(row, obj))
+    finalizers = compute_finalizers(
+        meta_of(begun).finalizers, wish.propagation or default_propagation(row, obj)
+    )
     grace = row.grace(obj, wish.grace_s) if row.grace is not None else 0
     if meta.deletion_timestamp:
         marked = with_meta(_shorten(obj, meta, grace, now), finalizers=finalizers)

@@ -17,7 +17,8 @@ from pinnace.daemon.lock import InstanceLock
 from pinnace.node.host import remove_folder
 
 STATE_FOLDERS = ("build", "containers", "images", "node", "pki", "pods", "volumes")
-AUDIT_FILES = ("audit.log", "audit.log.1", "audit.log.2", "audit.log.3")  # kubeapi/audit.py keeps three old ones
+# kubeapi/audit.py keeps three old ones.
+AUDIT_FILES = ("audit.log", "audit.log.1", "audit.log.2", "audit.log.3")
 STATE_FILES = (*AUDIT_FILES, "kubeconfig", "state.db", "state.db-shm", "state.db-wal")
 RUN_FOLDERS = ("attach", "containers", "exits", "persist", "pods", "runtime")
 SETTINGS_FILE = "settings.json"

@@ -103,7 +103,7 @@ class PodStreams:
         except OSError as error:
             raise ApiError(
                 Reason.INTERNAL_ERROR,
-                f"error forwarding port {port} to pod {pod.metadata.uid}: dial tcp4 127.0.0.1:{port}: {error.strerror}",
+                f"dial tcp4 127.0.0.1:{port}: {error.strerror}",
             ) from error
         connection.setblocking(False)
         return await asyncio.open_connection(sock=connection)

@@ -21,8 +21,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two workers: one for all tests that use the machine, one after the other; one for those that only compute.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-v2: setup
 	$(BIN)/python -m tools.guest --runtime runc --runtime crun

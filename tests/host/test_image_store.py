@@ -126,6 +126,7 @@ async def test_the_same_archive_is_one_layer(store: ImageStore, instance: Instan
         (rootfs_tar()[:800], "cut off after"),
         (gzip.compress(rootfs_tar())[:-20], "cut off"),
     ],
+    ids=["noise", "half a tar", "half a gzip"],
 )
 async def test_a_bad_archive_leaves_nothing(
     store: ImageStore, instance: Instance, data: bytes, says: str

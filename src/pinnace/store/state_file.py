@@ -12,6 +12,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from sys import intern
 from typing import cast
@@ -229,8 +230,15 @@ def _from_row(row: Row, path: Path) -> tuple[ChangeType, int, Record]:
         raise HostError(
             f"{path} is damaged: revision {revision} ({key}): {error}", errno=errno.EIO, hint=WIPE_HINT
         ) from error
-    full = Header(key=key, uid=header.uid, labels=header.labels, owners=header.owners, fields=header.fields)
+    labels, fields = _shared(*header.labels.items()), _shared(*header.fields.items())
+    full = Header(key=key, uid=header.uid, labels=labels, owners=header.owners, fields=fields)
     return cast(ChangeType, change_type), previous, Record(full, Revision(revision), value)
+
+
+@lru_cache(maxsize=4096)
+def _shared(*items: tuple[str, str]) -> Mapping[str, str]:
+    """Return one map for all that say the same: the pods of a ReplicaSet have the labels of one, and nobody mutates them."""
+    return dict(items)
 
 
 def _checksum(revision: int, change_type: str, previous: int, key: Key, stored: bytes, value: bytes) -> int:

@@ -1,6 +1,7 @@
 """The Pod's row: defaults, admission, validation, status isolation, grace. Pure."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -98,7 +99,13 @@ def _validate_annotations(new: Pod, old: Pod, problems: Problems) -> None:
 
 
 def _index(pod: Pod) -> Mapping[str, str]:
-    return {"spec.nodeName": pod.spec.node_name, "status.phase": pod.status.phase}
+    return _fields(pod.spec.node_name, pod.status.phase)
+
+
+@lru_cache(maxsize=1024)
+def _fields(node_name: str, phase: str) -> Mapping[str, str]:
+    """Return one map for all pods of a node in a phase; the store never mutates it."""
+    return {"spec.nodeName": node_name, "status.phase": phase}
 
 
 def compute_grace(pod: Pod, wish_s: int | None) -> int:

@@ -21,9 +21,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two workers: one for all tests that use the machine, one after the other; one for those that only compute.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest
 
 test-v2: setup
 	$(BIN)/python -m tools.guest --runtime runc --runtime crun

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
-
-import pytest
 
 from tests.product.fixtures import kubectl_binary, make_product, ns, own, product, root_tar
 
@@ -31,16 +28,3 @@ with contextlib.suppress(ImportError):
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("pinnace")
-
-
-ROOT = Path(__file__).parent
-# What needs nothing of the machine but processors. All else uses links, mounts, cgroups and ports, and runs one after the other.
-PURE = tuple(ROOT / name for name in ("contract", "simulate", "unit"))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that use the machine together, on one worker, when several run (make test)."""
-    for item in items:
-        if not any(item.path.is_relative_to(folder) for folder in PURE):
-            item.add_marker(pytest.mark.xdist_group("machine"))
